@@ -1,0 +1,144 @@
+"""Files that are never partial under their final name: temporary file, fsync, rename, fsync of the folder.
+
+Everything that the system keeps is written through this module and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+TEMPORARY_PREFIX = ".tmp-"
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """What tells cheaply that a file is still the one that was digested: size, inode and modification time."""
+
+    size: int
+    inode: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> FileState:
+        status = path.stat()
+        return cls(status.st_size, status.st_ino, status.st_mtime_ns)
+
+
+def temporary_path(final: Path) -> Path:
+    """A name beside `final`, on the same file system, that no reader takes for a result."""
+    return final.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}-{final.name}")
+
+
+def fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def fsync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def atomic_path(final: Path) -> Iterator[Path]:
+    """A temporary path to write to; it becomes `final` when the block ends well, and is removed when it does not."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_path(final)
+    try:
+        yield temporary
+        fsync_file(temporary)
+        temporary.replace(final)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    fsync_folder(final.parent)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write `data` so that `path` holds the old bytes or all of the new ones, whatever happens meanwhile."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def json_bytes(document: Any) -> bytes:
+    """A JSON document as stored: indented, sorted, final newline; readable in a Git diff. NaN is refused."""
+    return (json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def write_json(path: Path, document: Any) -> None:
+    write_atomic(path, json_bytes(document))
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_bytes())
+
+
+class AtomicBatch:
+    """Many files published together: all are written and synced under temporary names, then renamed in the order added.
+
+    A reader may see some of the files new and some old; put what vouches for the others (a manifest) last.
+    Leaving the block by an exception removes the temporary files and changes nothing.
+    """
+
+    def __init__(self) -> None:
+        self._pending: list[tuple[Path, Path]] = []
+
+    def __enter__(self) -> AtomicBatch:
+        return self
+
+    def path(self, final: Path) -> Path:
+        """Where to write what will be `final`."""
+        final.parent.mkdir(parents=True, exist_ok=True)
+        temporary = temporary_path(final)
+        self._pending.append((temporary, final))
+        return temporary
+
+    def add(self, final: Path, data: bytes) -> None:
+        self.path(final).write_bytes(data)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            if kind is None:
+                for temporary, _ in self._pending:
+                    fsync_file(temporary)
+                for temporary, final in self._pending:
+                    temporary.replace(final)
+                for folder in {final.parent for _, final in self._pending}:
+                    fsync_folder(folder)
+        finally:
+            for temporary, _ in self._pending:
+                temporary.unlink(missing_ok=True)
+
+
+def publish_folder(temporary: Path, final: Path) -> None:
+    """Make the complete folder `temporary` appear as `final` at once; an older `final` is moved aside and removed."""
+    for path in temporary.rglob("*"):
+        if path.is_file():
+            fsync_file(path)
+        elif path.is_dir():
+            fsync_folder(path)
+    fsync_folder(temporary)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    if final.exists():
+        retired = temporary_path(final)
+        final.rename(retired)
+        temporary.rename(final)
+        shutil.rmtree(retired)
+    else:
+        temporary.rename(final)
+    fsync_folder(final.parent)
