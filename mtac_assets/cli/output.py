@@ -1,0 +1,104 @@
+"""How the command line speaks: one JSON document or a readable page on standard output, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mtac_assets.spec.errors import Finding
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_json_wanted = False
+
+
+def _want_json(value: bool) -> bool:
+    global _json_wanted
+    _json_wanted = _json_wanted or value
+    return value
+
+
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on standard output.", callback=_want_json, is_eager=True)
+]
+
+
+def reset(json_wanted: bool) -> None:
+    """Start a command: whether it will answer in JSON, as far as the arguments tell before they are parsed."""
+    global _json_wanted
+    _json_wanted = json_wanted
+
+
+def json_wanted() -> bool:
+    return _json_wanted
+
+
+def emit(document: Mapping[str, Any]) -> None:
+    """The command's one JSON document. NaN would not be JSON and is refused here as everywhere."""
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def console() -> Console:
+    """Where a page for people goes: standard output."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=False)
+
+
+def progress_console() -> Console:
+    """Where progress and warnings go: standard error."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def note(text: str) -> None:
+    """A line about progress, on standard error."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def report_findings(findings: Sequence[Finding], *, failed_check: bool) -> None:
+    """Errors for the reader of the terminal, or as the JSON document's `errors`."""
+    if _json_wanted:
+        emit({"schema_version": 1, "errors": [finding.document() for finding in findings]})
+        return
+    from rich.markup import escape
+
+    out = progress_console()
+    word = "check failed" if failed_check else "error"
+    for finding in findings:
+        out.print(f"[bold red]{word}[/]  {escape(finding.error)}", soft_wrap=True)
+        out.print(f"  [dim]where[/]     {escape(finding.where)}", soft_wrap=True)
+        out.print(f"  [dim]expected[/]  {escape(finding.expected)}", soft_wrap=True)
+        out.print(f"  [dim]remedy[/]    {escape(finding.remedy)}", soft_wrap=True)
+    if len(findings) > 1:
+        out.print(f"[bold red]{len(findings)} findings[/]")
+
+
+def metric_text(metric: Mapping[str, Any] | None) -> str:
+    """`0.718 [0.702, 0.733]`; a metric that could not be computed is a dash."""
+    if metric is None or metric.get("value") is None:
+        return "–"
+    if metric.get("low") is None or metric.get("high") is None:
+        return f"{metric['value']:.4f}"
+    return f"{metric['value']:.4f} [{metric['low']:.4f}, {metric['high']:.4f}]"
+
+
+def print_table(title: str, columns: Iterable[str], rows: Iterable[Sequence[str]], right: Iterable[str] = ()) -> None:
+    """A table for people, on standard output."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    numeric = set(right)
+    for column in columns:
+        table.add_column(column, justify="right" if column in numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console().print(table)
