@@ -5,7 +5,6 @@ Exit codes: 0 good, 1 a gate or check failed, 2 wrong use or bad input, 130 inte
 
 from __future__ import annotations
 
-import click
 import typer
 
 from mtac_assets.cli import output
@@ -34,14 +33,12 @@ def run(arguments: list[str]) -> int:
     except MtacError as error:
         output.report_findings(error.findings, failed_check=error.exit_code != EXIT_BAD_INPUT)
         return error.exit_code
-    except click.UsageError as error:
-        where = error.ctx.command_path if error.ctx else "mtac"
-        output.report_findings(
-            [Finding(error.format_message(), where, "a command as `--help` shows it", f"{where} --help")],
-            failed_check=False,
-        )
+    except typer.TyperException as error:
+        command = " ".join(["mtac", *(argument for argument in arguments[:1] if not argument.startswith("-"))])
+        finding = Finding(error.format_message(), command, "a command as `--help` shows it", f"{command} --help")
+        output.report_findings([finding], failed_check=False)
         return EXIT_BAD_INPUT
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         output.note("interrupted")
         return EXIT_INTERRUPTED
     return code if isinstance(code, int) else 0

@@ -1,0 +1,70 @@
+"""`mtac run`: bring one model up to date. A run that has nothing to do decides so before Dagster is imported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mtac_assets.cli import output, record
+from mtac_assets.cli.app import app
+from mtac_assets.cli.arguments import AsOf, Overrides, Recipe, resolve
+from mtac_assets.cli.output import Json
+
+if TYPE_CHECKING:
+    from mtac_assets.spec.load import ResolvedRecipe
+    from mtac_assets.spec.project import Project
+
+
+@app.command()
+def run(
+    recipe: Recipe,
+    as_of: AsOf = None,
+    overrides: Overrides = None,
+    force: Annotated[bool, typer.Option("--force", help="Train again even if an intact result is there.")] = False,
+    json: Json = False,
+) -> None:
+    """Ingest, validate, compute features, train, evaluate and record one model: only what is not up to date."""
+    project, resolved = resolve(recipe, as_of, overrides)
+    document = run_model(project, resolved, force=force)
+    if json:
+        output.emit(document)
+    else:
+        print_model(document)
+
+
+def run_model(project: Project, resolved: ResolvedRecipe, *, force: bool = False) -> dict[str, Any]:
+    """What `mtac run` answers: the model's record, with `status` built or unchanged."""
+    from mtac_assets.provenance import plan as planning
+
+    wanted = planning.plan(project, resolved)
+    if wanted.up_to_date and wanted.model_id is not None and not force:
+        return record.model_record(project, wanted.model_id) | {"status": "unchanged"}
+
+    from mtac_assets.orchestration.line import run_line
+
+    result = run_line(project, resolved, echo=output.note, force=force)
+    return record.model_record(project, result.model_id) | {
+        "status": "built",
+        "mlflow_url": result.mlflow_url,
+        "dagster_runs": list(result.dagster_run_ids),
+    }
+
+
+def print_model(document: dict[str, Any]) -> None:
+    """A model's record as a page: what it is, how good, against what, and where to look."""
+    out = output.console()
+    status = "[dim]unchanged[/]" if document.get("status") == "unchanged" else "[green]built[/]"
+    out.print(f"\n[bold]{document['model_id']}[/]  {status}")
+    as_of = f"as of {document['as_of']}, " if document["as_of"] else ""
+    out.print(f"{as_of}weights {document['weights_digest'][:12]}, {document['test_rows']:,} test rows")
+    columns = ["", "model", *(name.replace("_", " ") for name in document["baselines"])]
+    rows = [
+        [name.replace("_", " "), output.metric_text(metric)]
+        + [output.metric_text(baseline.get(name)) for baseline in document["baselines"].values()]
+        for name, metric in document["metrics"].items()
+    ]
+    output.print_table("", columns, rows, right=columns[1:])
+    out.print(f"report   {document['report']}", soft_wrap=True)
+    if document.get("mlflow_url"):
+        out.print(f"MLflow   {document['mlflow_url']}", soft_wrap=True)
