@@ -1,0 +1,30 @@
+"""What a gate says: passed or not, in words, with the numbers it looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One gate's answer. `evidence` holds plain JSON values, enough to follow the reason without the system."""
+
+    gate: str
+    passed: bool
+    reason: str
+    evidence: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def document(self) -> dict[str, Any]:
+        return {"gate": self.gate, "passed": self.passed, "reason": self.reason, "evidence": dict(self.evidence)}
+
+
+def at_least(value: float | None, bound: float) -> bool:
+    """`value >= bound`; NaN and a missing value pass no comparison in either direction."""
+    return value is not None and value == value and value >= bound
+
+
+def at_most(value: float | None, bound: float) -> bool:
+    """`value <= bound`; NaN and a missing value pass no comparison in either direction."""
+    return value is not None and value == value and value <= bound
