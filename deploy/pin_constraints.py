@@ -39,7 +39,11 @@ def main() -> int:
             [str(python), "-m", "pip", "freeze"], check=True, capture_output=True, text=True
         ).stdout.splitlines()
     pins = sorted(
-        (line.split("+")[0] for line in frozen if "==" in line and line.split("==")[0].lower() not in ("pip", "setuptools")),
+        (
+            line.split("+")[0]
+            for line in frozen
+            if "==" in line and line.split("==")[0].lower() not in ("pip", "setuptools")
+        ),
         key=str.lower,
     )
     (ROOT / "constraints.txt").write_text(HEADER + "\n".join(pins) + "\n")

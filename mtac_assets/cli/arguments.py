@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
 
 Recipe = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's name, or the path of its recipe.yaml.")]
-AsOf = Annotated[str | None, typer.Option("--as-of", metavar="DATE", help="The moment the model may know, e.g. 2013-07-15.")]
+AsOf = Annotated[
+    str | None, typer.Option("--as-of", metavar="DATE", help="The moment the model may know, e.g. 2013-07-15.")
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override one value, e.g. training.learning_rate=3e-3; recorded."),

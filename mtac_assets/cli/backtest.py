@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from enum import Enum
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -19,7 +19,7 @@ from mtac_assets.spec.errors import Finding, MtacError
 COMPARED = ("roc_auc", "log_loss")
 
 
-class Every(str, Enum):
+class Every(StrEnum):
     day = "day"
     week = "week"
     month = "month"
@@ -42,7 +42,9 @@ def backtest(
     for index, (project, one) in enumerate(resolved):
         output.note(f"[{index + 1}/{len(resolved)}] as of {one.as_of}")
         document = run_model(project, one)
-        rows.append({key: document[key] for key in ("as_of", "model_id", "status", "metrics", "baselines", "test_rows")})
+        rows.append(
+            {key: document[key] for key in ("as_of", "model_id", "status", "metrics", "baselines", "test_rows")}
+        )
 
     from mtac_assets.evaluation.backtest import write_backtest
 
@@ -62,7 +64,12 @@ def as_of_dates(first: date, last: date, every: Every) -> list[date]:
         raise MtacError(Finding(f"--to {last} lies before --from {first}", "--to", f"{first} or later", "swap the two"))
     if every is Every.month and first.day > 28:
         raise MtacError(
-            Finding(f"not every month has a day {first.day}", "--from", "a day from 1 to 28", "start on the first of a month")
+            Finding(
+                f"not every month has a day {first.day}",
+                "--from",
+                "a day from 1 to 28",
+                "start on the first of a month",
+            )
         )
     dates = [first]
     while True:

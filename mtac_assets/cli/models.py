@@ -29,7 +29,14 @@ def models(
         output.console().print("no models yet; `mtac run RECIPE --as-of DATE` makes one")
         return
     rows = [
-        [one["model_id"], one["recipe"], one["as_of"] or "", one["status"], output.metric_text(one["metrics"].get("roc_auc")), one["created_at"]]
+        [
+            one["model_id"],
+            one["recipe"],
+            one["as_of"] or "",
+            one["status"],
+            output.metric_text(one["metrics"].get("roc_auc")),
+            one["created_at"],
+        ]
         for one in listed
     ]
     output.print_table("", ["model", "recipe", "as of", "status", "ROC AUC", "created"], rows)

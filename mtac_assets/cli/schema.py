@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -11,7 +11,7 @@ from mtac_assets.cli import output
 from mtac_assets.cli.app import app
 
 
-class Kind(str, Enum):
+class Kind(StrEnum):
     recipe = "recipe"
     dataset = "dataset"
     environment = "environment"
