@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from typing import Any
 
-from mtac_assets.promotion.verdict import Verdict, at_least, at_most
+from mtac_assets.promotion.verdict import Verdict, at_least, at_most, shown
 from mtac_assets.spec.environment import Promotion
-from mtac_assets.spec.recipe import Gates
-
-HIGHER_IS_BETTER = {"roc_auc": True, "pr_auc": True, "log_loss": False, "brier": False, "calibration_error": False}
+from mtac_assets.spec.recipe import HIGHER_IS_BETTER, Gates
 
 
 @dataclass(frozen=True)
@@ -129,9 +128,11 @@ def champion(evidence: Evidence, gates: Gates, rules: Promotion) -> Iterator[Ver
     if enough and significant:
         reason = f"better by {found['effect']:.4f}, p = {found['p_value']:.4f}"
     elif not enough:
-        reason = f"effect {found['effect']:+.4f} is below the minimum of {rule.min_effect}"
+        reason = f"effect {shown(found['effect'])} is not at least {rule.min_effect}"
     else:
-        reason = f"effect {found['effect']:+.4f} may be noise: p = {found['p_value']:.4f} > {rule.alpha}"
+        reason = (
+            f"effect {shown(found['effect'])} may be noise: p = {shown(found['p_value'])}, not at most {rule.alpha}"
+        )
     yield Verdict(name, enough and significant, reason, numbers)
 
 
@@ -180,22 +181,22 @@ def source(evidence: Evidence, gates: Gates, rules: Promotion) -> Iterator[Verdi
     else:
         words = "trained from a commit" if not evidence.dirty else "uncommitted changes are allowed here"
         yield Verdict("clean_tree", True, words, {"dirty": evidence.dirty, "code_commit": evidence.code_commit})
-    if "*" in rules.branches:
-        yield Verdict("branch", True, "any branch is allowed here", {"branches": list(rules.branches)})
-        return
-    on = [branch for branch in rules.branches if branch in evidence.branches_containing]
+    on = [name for name in evidence.branches_containing if any(fnmatch(name, pattern) for pattern in rules.branches)]
     numbers = {"allowed": list(rules.branches), "containing": list(evidence.branches_containing)}
-    if on:
+    allowed = ", ".join(rules.branches)
+    if "*" in rules.branches:
+        yield Verdict("branch", True, "any branch is allowed here", numbers)
+    elif on:
         yield Verdict("branch", True, f"its code commit is on {', '.join(on)}", numbers)
     else:
-        yield Verdict("branch", False, f"its code commit is on none of {', '.join(rules.branches)}", numbers)
+        yield Verdict("branch", False, f"its code commit is on no branch that matches {allowed}", numbers)
 
 
 def approval(evidence: Evidence, gates: Gates, rules: Promotion) -> Iterator[Verdict]:
     """A named person who may approve asks for it."""
     if not rules.require_approval:
         yield Verdict("approval", True, "no approval is asked for here", {"by": evidence.actor})
-    elif evidence.actor in rules.approvers:
+    elif not rules.approvers or evidence.actor in rules.approvers:
         yield Verdict("approval", True, f"approved by {evidence.actor}", {"by": evidence.actor})
     else:
         words = f"{evidence.actor} may not approve here"
@@ -225,9 +226,7 @@ def _within(metric: Mapping[str, Any] | None, low: float | None, high: float | N
     return value is not None and (low is None or at_least(value, low)) and (high is None or at_most(value, high))
 
 
-def _bounded(
-    gate: str, name: str, metric: Mapping[str, Any] | None, low: float | None, high: float | None
-) -> Verdict:
+def _bounded(gate: str, name: str, metric: Mapping[str, Any] | None, low: float | None, high: float | None) -> Verdict:
     value = _value(metric)
     numbers = {"metric": name, "value": value, "min": low, "max": high}
     if value is None:

@@ -1,0 +1,144 @@
+"""Each gate in both directions; NaN and missing evidence pass nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mtac_assets.promotion.gates import Evidence, judge
+from mtac_assets.promotion.verdict import Verdict, at_least, at_most
+from mtac_assets.spec.environment import Promotion, ReproductionRule
+from mtac_assets.spec.recipe import BaselineGate, ChampionGate, Gates, SliceFloor, Threshold
+
+GATES = Gates(
+    thresholds=(Threshold(metric="roc_auc", min=0.6),),
+    slices=(SliceFloor(column="origin", metric="roc_auc", min=0.55),),
+    baseline=BaselineGate(name="hist_gradient_boosting", metric="log_loss"),
+    champion=ChampionGate(metric="log_loss", alpha=0.05, min_effect=0.001),
+)
+RULES = Promotion(branches=("main",), require_clean=True, require_approval=True, approvers=("ada",))
+
+
+def metric(value: float | None) -> dict[str, float | None]:
+    return {"value": value, "low": value, "high": value}
+
+
+GOOD = Evidence(
+    model_id="flight_delays-0123456789ab",
+    report={
+        "metrics": {"roc_auc": metric(0.7), "log_loss": metric(0.4)},
+        "baselines": {"hist_gradient_boosting": {"log_loss": metric(0.41)}},
+        "slices": [
+            {"column": "origin", "value": "EWR", "rows": 900, "small": False, "metrics": {"roc_auc": metric(0.7)}},
+            {"column": "origin", "value": "HPN", "rows": 3, "small": True, "metrics": None},
+        ],
+        "overlap_rows": 0,
+    },
+    champion_id="flight_delays-ba9876543210",
+    comparison={"effect": 0.01, "p_value": 0.01},
+    reproduction={"verdict": "identical", "segments": "all", "environment_differences": []},
+    unstamped=[],
+    damaged=[],
+    dirty=False,
+    code_commit="c" * 40,
+    branches_containing=["main"],
+    actor="ada",
+)
+
+
+def failed(evidence: Evidence, rules: Promotion = RULES) -> list[str]:
+    return [verdict.gate for verdict in judge(evidence, GATES, rules) if not verdict.passed]
+
+
+def report(**changes: Any) -> dict[str, Any]:
+    return {**GOOD.report, **changes}
+
+
+def test_a_good_model_passes_every_gate() -> None:
+    verdicts = judge(GOOD, GATES, RULES)
+    assert [verdict.gate for verdict in verdicts if not verdict.passed] == []
+    assert len({verdict.gate for verdict in verdicts}) == len(verdicts)
+
+
+@pytest.mark.parametrize(
+    ("change", "gate"),
+    [
+        ({"damaged": ["model.safetensors"]}, "integrity"),
+        ({"dirty": True}, "clean_tree"),
+        ({"branches_containing": ["experiment"]}, "branch"),
+        ({"unstamped": ["nyc_flights/2013-03-01"]}, "data_stamps"),
+        ({"report": report(overlap_rows=1)}, "leakage"),
+        ({"report": report(overlap_rows=None)}, "leakage"),
+        ({"report": report(metrics={"log_loss": metric(0.4)})}, "threshold:roc_auc"),
+        ({"report": report(slices=[])}, "slice:origin:roc_auc"),
+        ({"report": report(baselines={})}, "baseline:hist_gradient_boosting:log_loss"),
+        ({"comparison": None}, "champion:log_loss"),
+        ({"comparison": {"effect": 0.01, "p_value": 0.2}}, "champion:log_loss"),
+        ({"comparison": {"effect": 0.0001, "p_value": 0.01}}, "champion:log_loss"),
+        ({"comparison": {"effect": 0.01, "p_value": 0.01, "invalid": "trained on test rows"}}, "champion:log_loss"),
+        ({"reproduction": None}, "reproduction"),
+        ({"reproduction": {**(GOOD.reproduction or {}), "verdict": "different"}}, "reproduction"),
+        ({"reproduction": {**(GOOD.reproduction or {}), "segments": 3}}, "reproduction"),
+        ({"reproduction": {**(GOOD.reproduction or {}), "environment_differences": ["torch"]}}, "reproduction"),
+        ({"actor": "mallory"}, "approval"),
+    ],
+)
+def test_one_fault_fails_its_own_gate_and_no_other(change: dict[str, Any], gate: str) -> None:
+    assert failed(dataclasses.replace(GOOD, **change)) == [gate]
+
+
+def test_the_first_champion_needs_no_comparison() -> None:
+    assert failed(dataclasses.replace(GOOD, champion_id=None, comparison=None)) == []
+
+
+def test_an_environment_may_ask_for_less_and_then_the_verdict_says_which_it_was() -> None:
+    lax = Promotion(
+        branches=("*",),
+        require_clean=False,
+        require_approval=False,
+        reproduction=ReproductionRule(segments=3, environment="any"),
+    )
+    rebuilt = {"verdict": "identical", "segments": 3, "environment_differences": ["torch"]}
+    evidence = dataclasses.replace(GOOD, dirty=True, branches_containing=[], actor="anyone", reproduction=rebuilt)
+    assert failed(evidence, lax) == []
+    verdict = next(v for v in judge(evidence, GATES, lax) if v.gate == "reproduction")
+    assert verdict.evidence["segments"] == 3
+    assert verdict.evidence["wanted"] == {"segments": 3, "environment": "any"}
+
+
+@pytest.mark.parametrize("bad", [math.nan, None])
+def test_nan_and_none_pass_no_gate(bad: float | None) -> None:
+    nothing = {"roc_auc": metric(bad), "log_loss": metric(bad)}
+    slices = [{**GOOD.report["slices"][0], "metrics": nothing}]
+    evidence = dataclasses.replace(
+        GOOD, report=report(metrics=nothing, slices=slices), comparison={"effect": bad, "p_value": bad}
+    )
+    assert failed(evidence) == [
+        "threshold:roc_auc",
+        "slice:origin:roc_auc",
+        "baseline:hist_gradient_boosting:log_loss",
+        "champion:log_loss",
+    ]
+
+
+@given(value=st.floats(allow_nan=True) | st.none(), bound=st.floats(allow_nan=True))
+def test_comparisons_agree_with_arithmetic_and_refuse_nan(value: float | None, bound: float) -> None:
+    sound = value is not None and not math.isnan(value) and not math.isnan(bound)
+    assert at_least(value, bound) is (sound and value is not None and value >= bound)
+    assert at_most(value, bound) is (sound and value is not None and value <= bound)
+
+
+def test_a_verdict_is_plain_json() -> None:
+    odd = Verdict("g", False, "r", {"a": [math.nan, {"b": math.inf}]}).document()
+    assert odd["evidence"] == {"a": ["nan", {"b": "inf"}]}
+    assert Verdict("g", True, "r", {"a": 1}).document() == {
+        "gate": "g",
+        "passed": True,
+        "reason": "r",
+        "evidence": {"a": 1},
+    }
