@@ -43,6 +43,10 @@ class MtacError(Exception):
         return type(self), self.findings
 
 
+class SpecError(MtacError):
+    """A recipe, dataset, environment, project file or command-line override that cannot be taken as it stands."""
+
+
 class CheckFailed(MtacError):
     """The input was well-formed and the verdict is no: a contract, a check or a gate failed."""
 

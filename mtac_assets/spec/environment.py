@@ -1,0 +1,93 @@
+"""The environment: paths, engines, launcher, limits, approvals. Never anything that changes a weight."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from mtac_assets.spec.fields import Count, Name, Spec, Version
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class DataStore(Spec):
+    """Where versioned data is kept."""
+
+    remote: str | None = Field(None, description="DVC remote, any URL that DVC knows; null: a folder in the state.")
+
+
+class Mlflow(Spec):
+    """Where trainings are recorded."""
+
+    tracking_uri: str | None = Field(None, description="MLflow server; null: SQLite and folders in the state.")
+
+
+class Dagster(Spec):
+    """How Dagster runs steps."""
+
+    executor: Literal["in_process", "multiprocess"] = Field("in_process", description="Executor of the jobs.")
+
+
+class Ports(Spec):
+    """Ports on loopback."""
+
+    webserver: Port = Field(3000, description="Dagster's web server.")
+    mlflow: Port = Field(5000, description="MLflow.")
+
+
+class Launcher(Spec):
+    """Where training runs."""
+
+    kind: Literal["process"] = Field("process", description="A process on this machine.")
+    workers: Count = Field(1, description="Workers; their number changes no bit.")
+
+
+class Limits(Spec):
+    """What keeps one run from harming the others."""
+
+    run_seconds: Count = Field(description="A run that takes longer is ended.")
+    concurrent_trainings: Count = Field(1, description="Trainings at a time.")
+
+
+class ReproductionRule(Spec):
+    """What a reproduction must be like to count for promotion."""
+
+    segments: Annotated[
+        Annotated[Literal["all"], Tag("<word>")] | Annotated[int, Field(ge=1), Tag("<number>")],
+        Discriminator(lambda value: "<word>" if isinstance(value, str) else "<number>"),
+    ] = Field("all", description="Segments to replay: `all`, or how many at random.")
+    environment: Literal["match", "any"] = Field(
+        "match", description="`match`: the reproducing environment equals the model's; `any`: a difference is recorded."
+    )
+
+
+class Promotion(Spec):
+    """What a promotion needs beyond the recipe's gates."""
+
+    branches: tuple[str, ...] = Field(min_length=1, description="Branches (patterns with *) a model may come from.")
+    require_clean: bool = Field(description="Refuse models of a working tree with uncommitted changes.")
+    require_approval: bool = Field(description="Wait for a named person.")
+    approvers: tuple[str, ...] = Field((), description="Who may approve; empty: any named person.")
+    reproduction: ReproductionRule = Field(
+        default_factory=ReproductionRule, description="What a reproduction must be like."
+    )
+    moved_alias: Literal["restore", "freeze"] = Field(
+        "restore",
+        description="What happens when an alias was moved by hand: put it back, or stop promotions until a person did.",
+    )
+
+
+class Environment(Spec):
+    """One environment, in full. `APP_ENV` selects it."""
+
+    schema_version: Version = Field(description="Version of this language.")
+    name: Name = Field(description="The environment's name, and its file's.")
+    state: str = Field(min_length=1, description="Folder of all state: relative to the project folder, or absolute.")
+    data: DataStore = Field(default_factory=DataStore, description="Where versioned data is kept.")
+    mlflow: Mlflow = Field(default_factory=Mlflow, description="Where trainings are recorded.")
+    dagster: Dagster = Field(default_factory=Dagster, description="How Dagster runs steps.")
+    ports: Ports = Field(default_factory=Ports, description="Ports on loopback.")
+    launcher: Launcher = Field(default_factory=Launcher, description="Where training runs.")
+    limits: Limits = Field(description="What keeps one run from harming the others.")
+    promotion: Promotion = Field(description="What a promotion needs beyond the recipe's gates.")

@@ -1,0 +1,186 @@
+"""Files in, typed documents out: recipes, datasets, environments, resolved recipes; or all findings at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from mtac_assets.spec import checks, references, yaml
+from mtac_assets.spec.dataset import Dataset
+from mtac_assets.spec.environment import Environment
+from mtac_assets.spec.errors import Finding, SpecError, raise_all
+from mtac_assets.spec.overrides import apply
+from mtac_assets.spec.project import Project
+from mtac_assets.spec.recipe import Recipe
+from mtac_assets.spec.references import Named
+from mtac_assets.spec.resolved import ResolvedRecipe
+from mtac_assets.spec.stored import load_resolved
+from mtac_assets.spec.validate import Placed, Problem, closest, validate
+from mtac_assets.spec.yaml import FieldPath
+
+__all__ = ["check_recipe", "load_dataset", "load_environment", "load_recipe", "load_resolved"]
+
+_FUNCTIONS: tuple[FieldPath, ...] = (("features", "view"), ("features", "label"), ("model", "kind"))
+
+
+def load_environment(path: Path, display: str | None = None) -> Environment:
+    """The environment in the file at `path`. Raises SpecError."""
+    document = yaml.read(path, display or str(path))
+    environment, findings = validate(Environment, document, checks.ENVIRONMENT)
+    findings += _name_matches(document, path.stem, "file")
+    raise_all(SpecError, findings)
+    assert environment is not None
+    return environment
+
+
+def load_dataset(project: Project, name_or_path: str | Path) -> Dataset:
+    """The dataset of that name, or in that file of the project. Raises SpecError."""
+    path = _locate(project, name_or_path, project.datasets(), "dataset")
+    dataset, findings = _dataset(project, path)
+    raise_all(SpecError, findings)
+    assert dataset is not None
+    return dataset
+
+
+def _dataset(project: Project, path: Path) -> tuple[Dataset | None, list[Finding]]:
+    """The dataset where its own fields are sound, and what is wrong with it or with what it names."""
+    document = yaml.read(path, project.display(path))
+    dataset, findings = validate(Dataset, document, checks.DATASET)
+    findings += _name_matches(document, path.parent.name, "folder")
+    findings += _functions(project, document, [("contract", "schema")], path.parent)
+    return dataset, findings
+
+
+def load_recipe(
+    project: Project, name_or_path: str | Path, overrides: Sequence[str] = (), as_of: date | None = None
+) -> ResolvedRecipe:
+    """The recipe of that name, or in that file of the project, with `FIELD=VALUE` overrides, as of a date.
+
+    A recipe with a window needs `as_of`, one without refuses it. Raises SpecError with every finding: in the file, the
+    overrides, the functions and datasets that it names, and whether these datasets reach over the whole window.
+    """
+    return _load(project, name_or_path, overrides, as_of, needs_date=True)
+
+
+def check_recipe(project: Project, name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe alone, of no date: what `mtac check` looks at. Raises SpecError as `load_recipe` does."""
+    return _load(project, name_or_path, overrides, None, needs_date=False).recipe
+
+
+def _load(
+    project: Project, name_or_path: str | Path, set_fields: Sequence[str], as_of: date | None, needs_date: bool
+) -> ResolvedRecipe:
+    path = _locate(project, name_or_path, project.recipes(), "recipe")
+    document, findings = apply(yaml.read(path, project.display(path)), set_fields)
+    recipe, wrong = validate(Recipe, document, checks.RECIPE)
+    findings += wrong
+    findings += _name_matches(document, path.parent.name, "folder")
+    findings += _functions(project, document, _FUNCTIONS, path.parent)
+    named, wrong = _datasets(project, document)
+    findings += wrong
+    history_start = None
+    if recipe is not None:
+        findings += _placed(document, references.partition_problems(recipe.window, named))
+        if needs_date:
+            findings += _as_of(recipe, as_of, named, project.display(path))
+        if recipe.window and as_of:
+            reach = as_of - timedelta(days=recipe.window.train_days + recipe.window.history_days)
+            history_start = max([reach, *(entry.start for entry in named if entry.start)])
+    raise_all(SpecError, findings)
+    assert recipe is not None
+    folder = project.display(path.parent)
+    return ResolvedRecipe(recipe, as_of, path.parent, folder, tuple(set_fields), history_start)
+
+
+def _locate(project: Project, name_or_path: str | Path, known: dict[str, Path], kind: str) -> Path:
+    """The file meant by a name, or by a path: of the file or of its folder, inside the project."""
+    text = str(name_or_path)
+    if isinstance(name_or_path, str) and text in known:
+        return known[text]
+    if isinstance(name_or_path, str) and not any(mark in text for mark in ("/", os.sep, ".")):
+        guess = closest(text, list(known))
+        remedy = f"write `{guess}`" if guess else f"add {project.display(project.defs)}/{text}/{kind}.yaml"
+        expected = f"one of: {', '.join(known) or f'no {kind} is defined'}"
+        raise SpecError(Finding(f"no {kind} is called `{text}`", project.display(project.defs), expected, remedy))
+    path = Path(os.path.abspath(text))
+    if path.is_dir():
+        path = path / f"{kind}.yaml"
+    if not path.resolve().is_relative_to(project.root.resolve()):
+        expected = f"a {kind} in {project.root}"
+        raise SpecError(Finding(f"`{text}` leaves the project", text, expected, f"name a {kind} of this project"))
+    return path
+
+
+def _datasets(project: Project, document: Placed) -> tuple[list[Named], list[Finding]]:
+    """The datasets that the recipe's data names, and what is wrong with any of them."""
+    named: list[Named] = []
+    findings: list[Finding] = []
+    known = project.datasets()
+    for path, name in _dataset_names(document.data):
+        if name not in known:
+            findings += _placed(document, [references.missing_dataset(path, name, known)])
+            continue
+        try:
+            dataset, wrong = _dataset(project, known[name])
+        except SpecError as error:
+            dataset, wrong = None, list(error.findings)
+        findings += wrong
+        if dataset is not None:
+            named.append(Named(path, name, dataset))
+    return named, findings
+
+
+def _dataset_names(data: Any) -> Iterator[tuple[FieldPath, str]]:
+    section = data.get("data") if isinstance(data, dict) else None
+    if not isinstance(section, dict):
+        return
+    rows, lookups = section.get("rows"), section.get("lookups")
+    if isinstance(rows, str):
+        yield ("data", "rows"), rows
+    for position, name in enumerate(lookups if isinstance(lookups, list) else []):
+        if isinstance(name, str) and name != rows and name not in lookups[:position]:
+            yield ("data", "lookups", position), name
+
+
+def _as_of(recipe: Recipe, as_of: date | None, named: Sequence[Named], display: str) -> list[Finding]:
+    where = f"{display} (window)"
+    if recipe.window is None:
+        if as_of is None:
+            return []
+        expected = "no --as-of: the recipe has no `window`"
+        return [Finding(f"--as-of {as_of} is given for a recipe without time", where, expected, "leave --as-of out")]
+    if as_of is None:
+        feasible = references.feasible(recipe.window, named)
+        return [Finding("no as-of date is given", where, feasible, "add --as-of YYYY-MM-DD")]
+    problems = references.as_of_problems(as_of, recipe.window, named)
+    return [Finding(problem.error, f"--as-of {as_of}", problem.expected, problem.remedy) for problem in problems]
+
+
+def _functions(project: Project, document: Placed, paths: Iterable[FieldPath], folder: Path) -> list[Finding]:
+    findings: list[Finding] = []
+    for path in paths:
+        value = document.data
+        for part in path:
+            value = value.get(part) if isinstance(value, dict) else None
+        if isinstance(value, str) and references.is_function(value):
+            findings += _placed(document, references.function_problems(path, value, folder, project.display(folder)))
+    return findings
+
+
+def _name_matches(document: Placed, expected: str, container: str) -> list[Finding]:
+    name = document.data.get("name") if isinstance(document.data, dict) else None
+    if not isinstance(name, str) or name == expected:
+        return []
+    error = f"`name` is {name}, but the {container} is called {expected}"
+    return [
+        Finding(
+            error, document.where(("name",)), f"the {container}'s name", f"write {expected}, or rename the {container}"
+        )
+    ]
+
+
+def _placed(document: Placed, problems: Iterable[Problem]) -> list[Finding]:
+    return [Finding(p.error, document.where(p.path), p.expected, p.remedy) for p in problems]

@@ -1,0 +1,179 @@
+"""The project that the current folder belongs to, and where its things lie. Reads nothing of recipes or datasets."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mtac_assets.spec.environment import Environment
+from mtac_assets.spec.errors import Finding, SpecError
+
+ENVIRONMENT_VARIABLE = "APP_ENV"
+DEFAULT_ENVIRONMENT = "local"
+
+
+@dataclass(frozen=True)
+class State:
+    """The folders of one environment's state, as docs/architecture.md lists them. None is created here."""
+
+    root: Path
+
+    @property
+    def data(self) -> Path:
+        return self.root / "data"
+
+    @property
+    def features(self) -> Path:
+        return self.root / "features"
+
+    @property
+    def training_sets(self) -> Path:
+        return self.root / "training_sets"
+
+    @property
+    def models(self) -> Path:
+        return self.root / "models"
+
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    @property
+    def dagster(self) -> Path:
+        return self.root / "dagster"
+
+    @property
+    def mlflow(self) -> Path:
+        return self.root / "mlflow"
+
+    @property
+    def outbox(self) -> Path:
+        return self.root / "outbox"
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    @property
+    def cache(self) -> Path:
+        return self.root / "cache"
+
+    @property
+    def locks(self) -> Path:
+        return self.root / "locks"
+
+    @property
+    def remote(self) -> Path:
+        return self.root / "remote"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A checkout with `[tool.dg.project]`, seen from one environment."""
+
+    root: Path
+    package: str  # import name of the root module; its folder holds defs/ and environments/
+    environment: Environment
+
+    @cached_property
+    def package_folder(self) -> Path:
+        return package_folder(self.root, self.package)
+
+    @property
+    def defs(self) -> Path:
+        return self.package_folder / "defs"
+
+    @property
+    def environments(self) -> Path:
+        return self.package_folder / "environments"
+
+    @cached_property
+    def state(self) -> State:
+        return State(Path(os.path.normpath(self.root / self.environment.state)))
+
+    def recipes(self) -> dict[str, Path]:
+        """Folder name to file of every recipe, by name."""
+        return self._files("recipe.yaml")
+
+    def datasets(self) -> dict[str, Path]:
+        """Folder name to file of every dataset, by name."""
+        return self._files("dataset.yaml")
+
+    def display(self, path: Path) -> str:
+        """`path` as messages show it: relative to the project where it lies inside."""
+        absolute = Path(os.path.abspath(path))
+        return absolute.relative_to(self.root).as_posix() if absolute.is_relative_to(self.root) else str(path)
+
+    def _files(self, name: str) -> dict[str, Path]:
+        return {path.parent.name: path for path in sorted(self.defs.glob(f"*/{name}"))}
+
+
+def package_folder(root: Path, package: str) -> Path:
+    """Folder of the root module, in the project's folder or under its `src`."""
+    parts = package.split(".")
+    flat = root.joinpath(*parts)
+    nested = root.joinpath("src", *parts)
+    return nested if nested.is_dir() and not flat.is_dir() else flat
+
+
+def find_project(start: Path | None = None, environment: str | None = None) -> Project:
+    """The project of `start` (the current folder) in the named environment (`APP_ENV`, else local). Raises SpecError."""
+    from mtac_assets.spec.load import load_environment
+
+    begin = Path(os.path.abspath(start or Path.cwd()))
+    root, package = _find_root(begin)
+    folder = package_folder(root, package) / "environments"
+    name = environment or os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_ENVIRONMENT
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    if name not in known:
+        listed = ", ".join(known) or "none"
+        raise SpecError(
+            Finding(
+                f"no environment is called `{name}`",
+                f"{ENVIRONMENT_VARIABLE}={name}",
+                f"one of: {listed}",
+                f"set {ENVIRONMENT_VARIABLE} to one of them, or add {folder.relative_to(root) / (name + '.yaml')}",
+            )
+        )
+    path = folder / f"{name}.yaml"
+    return Project(root, package, load_environment(path, path.relative_to(root).as_posix()))
+
+
+def _find_root(begin: Path) -> tuple[Path, str]:
+    for folder in (begin, *begin.parents):
+        path = folder / "pyproject.toml"
+        if not path.is_file():
+            continue
+        section = _project_section(path)
+        if section is None:
+            continue
+        package = section.get("root_module")
+        if not isinstance(package, str) or not all(part.isidentifier() for part in package.split(".")):
+            expected = "root_module, the import name of the package that holds defs/"
+            raise SpecError(
+                Finding("[tool.dg.project] has no root_module", str(path), expected, 'add root_module = "<package>"')
+            )
+        return folder, package
+    raise SpecError(
+        Finding(
+            "no project here",
+            str(begin),
+            "a pyproject.toml with [tool.dg.project] in this folder or one above it",
+            "change to the project's folder",
+        )
+    )
+
+
+def _project_section(path: Path) -> dict[str, Any] | None:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SpecError(Finding(f"cannot be read: {error}", str(path), "a TOML file", "correct it")) from None
+    section: Any = document
+    for part in ("tool", "dg", "project"):
+        section = section.get(part) if isinstance(section, dict) else None
+    return section if isinstance(section, dict) else None

@@ -1,0 +1,152 @@
+"""What a recipe or dataset names outside its own file: functions in its folder, datasets, days that these have.
+
+Functions are looked up in the syntax tree; nothing is imported or run.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+from mtac_assets.spec.dataset import DailyPartitions, Dataset
+from mtac_assets.spec.fields import FUNCTION_PATTERN
+from mtac_assets.spec.recipe import Window
+from mtac_assets.spec.validate import Problem, closest
+from mtac_assets.spec.yaml import FieldPath
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A dataset that a recipe names, and where it does."""
+
+    path: FieldPath
+    name: str
+    dataset: Dataset
+
+    @property
+    def start(self) -> date | None:
+        """First day, of a dataset that has days."""
+        partitions = self.dataset.partitions
+        return partitions.start if isinstance(partitions, DailyPartitions) else None
+
+    @property
+    def end(self) -> date | None:
+        """Last day, of a dataset that has days and is complete."""
+        partitions = self.dataset.partitions
+        return partitions.end if isinstance(partitions, DailyPartitions) else None
+
+
+def is_function(reference: str) -> bool:
+    """Is it written as module:function?"""
+    return re.fullmatch(FUNCTION_PATTERN, reference) is not None
+
+
+def function_problems(path: FieldPath, reference: str, folder: Path, display: str) -> Iterator[Problem]:
+    """Is there a function `reference` (module:function) in `folder`, called `display` in messages?"""
+    module, _, function = reference.partition(":")
+    relative = Path(*module.split("."))
+    candidates = [folder / relative.with_suffix(".py"), folder / relative / "__init__.py"]
+    file = next((candidate for candidate in candidates if candidate.is_file()), None)
+    shown = f"{display}/{relative.as_posix()}.py"
+    if file is None:
+        modules = sorted(found.stem for found in folder.glob("*.py") if found.stem != "__init__")
+        guess = closest(module, modules)
+        expected = f"a module in {display}: {', '.join(modules) or 'there is none'}"
+        yield Problem(
+            path, f"{shown} does not exist", expected, f"write {guess}:{function}" if guess else f"add {shown}"
+        )
+        return
+    if not file.resolve().is_relative_to(folder.resolve()):
+        yield Problem(path, f"{shown} lies outside the folder", f"a file in {display}", "copy it there")
+        return
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError, OSError, RecursionError, MemoryError) as error:
+        line = getattr(error, "lineno", None) or 1
+        yield Problem(path, f"{shown}:{line} is not Python: {error}", "a Python module", "correct it")
+        return
+    names = _defined(tree.body)
+    if function not in names:
+        guess = closest(function, sorted(names))
+        remedy = f"write {module}:{guess}" if guess else f"define `{function}` in {shown}"
+        expected = f"a function in {shown}: {', '.join(sorted(names)) or 'there is none'}"
+        yield Problem(path, f"{shown} defines no `{function}`", expected, remedy)
+
+
+def _defined(body: Sequence[ast.stmt]) -> set[str]:
+    """Names at the top of a module that can be called: definitions, classes, assignments, and what is imported."""
+    names: set[str] = set()
+    for statement in body:
+        if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            names.add(statement.name)
+        elif isinstance(statement, ast.Assign):
+            names.update(target.id for target in statement.targets if isinstance(target, ast.Name))
+        elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            names.add(statement.target.id)
+        elif isinstance(statement, ast.ImportFrom | ast.Import):
+            names.update(alias.asname or alias.name.partition(".")[0] for alias in statement.names)
+        elif isinstance(statement, ast.If | ast.Try | ast.With):
+            blocks = [getattr(statement, block, []) for block in ("body", "orelse", "finalbody")]
+            blocks += [handler.body for handler in getattr(statement, "handlers", [])]
+            for block in blocks:
+                names |= _defined(block)
+    return names
+
+
+def missing_dataset(path: FieldPath, name: str, known: Mapping[str, Path]) -> Problem:
+    guess = closest(name, list(known))
+    expected = f"one of: {', '.join(known) or 'no dataset is defined'}"
+    return Problem(path, f"no dataset is called `{name}`", expected, f"write `{guess}`" if guess else "add its folder")
+
+
+def partition_problems(window: Window | None, named: Sequence[Named]) -> Iterator[Problem]:
+    """Are the datasets cut as the recipe needs them?"""
+    for entry in named:
+        daily = isinstance(entry.dataset.partitions, DailyPartitions)
+        if window and not daily:
+            error = f"`{entry.name}` has no days, but the recipe has a `window`"
+            yield Problem(
+                entry.path, error, "datasets with daily partitions", "cut it by day, or replace window by split"
+            )
+        elif not window and daily:
+            error = f"`{entry.name}` has daily partitions, but the recipe has no `window`"
+            yield Problem(entry.path, error, "a window, or datasets with partitions {kind: none}", "add `window:`")
+
+
+def feasible_range(window: Window, named: Sequence[Named]) -> tuple[date | None, date | None]:
+    """First and last as-of date for which all datasets hold the whole window; None where nothing bounds it."""
+    starts = [entry.start for entry in named if entry.start]
+    ends = [entry.end for entry in named if entry.end]
+    first = max(starts) + timedelta(days=window.train_days) if starts else None
+    last = min(ends) - timedelta(days=window.test_days - 1) if ends else None
+    return first, last
+
+
+def feasible(window: Window, named: Sequence[Named]) -> str:
+    """The same in words."""
+    first, last = feasible_range(window, named)
+    if first and last and last < first:
+        return "datasets that reach over the whole window"
+    return "an as-of date" + (f" from {first}" if first else "") + (f" to {last}" if last else " on" if first else "")
+
+
+def as_of_problems(as_of: date, window: Window, named: Sequence[Named]) -> Iterator[Problem]:
+    """Do the datasets reach from the first training day to the last test day? The remedy names dates that work."""
+    first_day, last_day = as_of - timedelta(days=window.train_days), as_of + timedelta(days=window.test_days - 1)
+    first, last = feasible_range(window, named)
+    expected = feasible(window, named)
+    for entry in named:
+        if entry.start and entry.start > first_day:
+            error = f"training would begin on {first_day}, but `{entry.name}` begins on {entry.start}"
+            yield Problem((), error, expected, _date_remedy(first, first, last))
+        if entry.end and entry.end < last_day:
+            error = f"the test would end on {last_day}, but `{entry.name}` ends on {entry.end}"
+            yield Problem((), error, expected, _date_remedy(last, first, last))
+
+
+def _date_remedy(choice: date | None, first: date | None, last: date | None) -> str:
+    return "shorten the window" if first and last and last < first else f"use --as-of {choice}, or shorten the window"

@@ -1,0 +1,95 @@
+"""A recipe with everything decided: defaults filled in, overrides applied, as-of date fixed; and the days it uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mtac_assets.spec.recipe import Recipe
+
+SCHEMA_VERSION = 1
+ALL = "all"  # the partition key of a dataset without time
+
+# Fields of the document that decide no weight.
+NOT_IDENTITY = ("gates", "triggers", "description", "owner", "overrides", "folder")
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Partition keys, in order. Of a recipe without time every part is taken from the one partition, by the recipe's split."""
+
+    history: tuple[str, ...]
+    train: tuple[str, ...]
+    validate: tuple[str, ...]
+    test: tuple[str, ...]
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Keys for which feature rows are needed, each once."""
+        return tuple(dict.fromkeys((*self.train, *self.validate, *self.test)))
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Keys of which data is needed, each once."""
+        return tuple(dict.fromkeys((*self.history, *self.features)))
+
+
+@dataclass(frozen=True)
+class ResolvedRecipe:
+    """A recipe, the as-of date, and what was overridden. `history_start` is the first day features may look back on:
+    where a dataset begins later than the recipe's history_days reach, its first day."""
+
+    recipe: Recipe
+    as_of: date | None
+    folder: Path
+    folder_name: str  # the folder relative to the project, as documents carry it
+    overrides: tuple[str, ...] = ()
+    history_start: date | None = None
+
+    @property
+    def name(self) -> str:
+        return self.recipe.name
+
+    @cached_property
+    def _recipe_document(self) -> dict[str, Any]:
+        return self.recipe.model_dump(mode="json")
+
+    def document(self) -> dict[str, Any]:
+        """Plain JSON values, no path of this machine; `load_resolved` reads it back to an equal recipe."""
+        return {
+            **self._recipe_document,
+            "as_of": _iso(self.as_of),
+            "history_start": _iso(self.history_start),
+            "overrides": list(self.overrides),
+            "folder": self.folder_name,
+        }
+
+    def identity_document(self) -> dict[str, Any]:
+        """What decides the weights: the document without `NOT_IDENTITY`."""
+        return {key: value for key, value in self.document().items() if key not in NOT_IDENTITY}
+
+    def windows(self) -> Windows:
+        """The partitions each part is taken from."""
+        window = self.recipe.window
+        if window is None or self.as_of is None:
+            return Windows((), (ALL,), (ALL,), (ALL,))
+        first = self.as_of - timedelta(days=window.train_days)
+        validate = self.as_of - timedelta(days=window.validate_days)
+        assert self.history_start is not None, "a recipe with a window is resolved with its history"
+        return Windows(
+            history=_days(self.history_start, first),
+            train=_days(first, validate),
+            validate=_days(validate, self.as_of),
+            test=_days(self.as_of, self.as_of + timedelta(days=window.test_days)),
+        )
+
+
+def _days(first: date, end: date) -> tuple[str, ...]:
+    return tuple((first + timedelta(days=n)).isoformat() for n in range((end - first).days))
+
+
+def _iso(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()

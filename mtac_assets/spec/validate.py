@@ -1,0 +1,204 @@
+"""A document against its model: the model, or every finding at once, each with its line.
+
+Two kinds of rule are brought together: those of single fields (the pydantic models), and those between fields
+(`checks`), which run on every section that is sound by itself, also where another one is not.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from mtac_assets.spec.errors import Finding
+from mtac_assets.spec.fields import Spec
+from mtac_assets.spec.yaml import FieldPath, dotted
+
+M = TypeVar("M", bound=Spec)
+
+_TAG = re.compile(r"<\w+>")
+
+
+class Placed(Protocol):
+    """Data that knows where its fields stand: a YAML document, perhaps with overrides, or a JSON one."""
+
+    @property
+    def data(self) -> Any: ...
+
+    def where(self, path: FieldPath) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A rule between fields that does not hold, at the field that is best changed."""
+
+    path: FieldPath
+    error: str
+    expected: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A rule over the sections that it names; it gets them in that order."""
+
+    sections: tuple[str, ...]
+    run: Callable[..., Iterator[Problem]]
+
+
+def validate(model: type[M], document: Placed, checks: Sequence[Check]) -> tuple[M | None, list[Finding]]:
+    """The model and no findings, or None and all of them."""
+    data = document.data
+    if not isinstance(data, dict):
+        finding = Finding(
+            f"the file holds {_shown(data)}", document.where(()), "a map of fields", "write `field: value`"
+        )
+        return None, [finding]
+    try:
+        result: M | None = model.model_validate_json(json.dumps(data))
+        findings: list[Finding] = []
+        sections: Mapping[str, Any] = {name: getattr(result, name) for name in model.model_fields}
+    except ValidationError as error:
+        result = None
+        paths = [_path(entry["loc"]) for entry in error.errors(include_url=False, include_context=False)]
+        findings = _findings(model, document, error)
+        sections = _sound_sections(model, data, paths, error)
+    for check in checks:
+        if all(name in sections for name in check.sections):
+            for problem in check.run(*(sections[name] for name in check.sections)):
+                where = document.where(problem.path)
+                findings.append(Finding(problem.error, where, problem.expected, problem.remedy))
+    return (result if not findings else None), findings
+
+
+def _path(loc: tuple[str | int, ...]) -> FieldPath:
+    return tuple(part for part in loc if not (isinstance(part, str) and (_TAG.fullmatch(part) or part == "[key]")))
+
+
+def _sound_sections(
+    model: type[M], data: dict[str, Any], paths: list[FieldPath], error: ValidationError
+) -> dict[str, Any]:
+    """Top-level fields that are valid, once keys that nobody knows are taken away."""
+    data = copy.deepcopy(data)
+    for entry, path in zip(error.errors(include_url=False, include_context=False), paths, strict=True):
+        if entry["type"] == "extra_forbidden":
+            _remove(data, path)
+    try:
+        whole = model.model_validate_json(json.dumps(data))
+        return {name: getattr(whole, name) for name in model.model_fields}
+    except ValidationError as remaining:
+        broken = {_path(entry["loc"])[0] for entry in remaining.errors(include_url=False) if _path(entry["loc"])}
+    sound: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        if name in broken:
+            continue
+        if name in data:
+            sound[name] = TypeAdapter(field.annotation).validate_json(json.dumps(data[name]))
+        else:
+            sound[name] = field.get_default(call_default_factory=True)
+    return sound
+
+
+def _remove(data: Any, path: FieldPath) -> None:
+    for part in path[:-1]:
+        data = data[part]
+    del data[path[-1]]
+
+
+def _findings(model: type[M], document: Placed, error: ValidationError) -> list[Finding]:
+    from mtac_assets.spec.schema import describe, node_at, schema_of
+
+    schema = schema_of(model)
+    findings: dict[FieldPath, Finding] = {}
+    for entry in error.errors(include_url=False, include_context=False):
+        path, kind = _path(entry["loc"]), entry["type"]
+        if path in findings:
+            continue  # a value that fits no branch of a choice is one fault, however many branches there are
+        node = node_at(schema, path, document.data)
+        name, where = dotted(path), document.where(path)
+        if kind == "extra_forbidden":
+            parent = node_at(schema, path[:-1], document.data)
+            findings[path] = _unknown_key(path, where, sorted((parent or {}).get("properties", {})))
+        elif kind == "missing":
+            expected = describe(node) if node else "this field"
+            findings[path] = Finding(f"`{name}` is missing", where, expected, f"add `{path[-1]}:`")
+        elif kind in ("union_tag_not_found", "union_tag_invalid"):
+            findings[path] = _wrong_kind(path, document, node)
+        else:
+            expected = describe(node) if node else entry["msg"]
+            value = _value_at(document.data, path)
+            remedy = _remedy(name, value, node)
+            findings[path] = Finding(f"`{name}` is {_shown(value)}", where, expected, remedy)
+    return list(findings.values())
+
+
+def _unknown_key(path: FieldPath, where: str, known: list[str]) -> Finding:
+    guess = closest(str(path[-1]), known)
+    remedy = f"write `{guess}`" if guess else "remove it"
+    return Finding(f"unknown key `{dotted(path)}`", where, f"one of: {', '.join(known)}", remedy)
+
+
+def _wrong_kind(path: FieldPath, document: Placed, node: Mapping[str, Any] | None) -> Finding:
+    value = _value_at(document.data, path)
+    kinds = [branch["properties"]["kind"]["const"] for branch in (node or {}).get("oneOf", [])]
+    expected = f"a map with `kind`, one of: {', '.join(kinds)}"
+    if not isinstance(value, dict):
+        return Finding(f"`{dotted(path)}` is {_shown(value)}", document.where(path), expected, "write it as a map")
+    at = (*path, "kind")
+    if "kind" not in value:
+        return Finding(f"`{dotted(at)}` is missing", document.where(at), expected, "add `kind:`")
+    guess = closest(str(value["kind"]), kinds)
+    remedy = f"write `{guess}`" if guess else "write one of them"
+    return Finding(f"`{dotted(at)}` is {_shown(value['kind'])}", document.where(at), expected, remedy)
+
+
+def _remedy(name: str, value: Any, node: Mapping[str, Any] | None) -> str:
+    choices = [choice for choice in (node or {}).get("enum", ()) if isinstance(choice, str)]
+    if isinstance(value, str):
+        guess = closest(value, choices)
+        if guess:
+            return f"write `{guess}`"
+        if (
+            node
+            and node.get("type") in ("integer", "number")
+            and re.fullmatch(r"[-+]?[\d_]+(\.\d*)?([eE][-+]?\d+)?", value)
+        ):
+            return f"write {value.replace('_', '')} without quotes or underscores"
+    if value is None:
+        return f"give `{name}` a value, or remove the line if it has a default"
+    return f"change the value of `{name}`"
+
+
+def closest(word: str, known: Sequence[str]) -> str | None:
+    """The known word that was probably meant, or None."""
+    import difflib
+
+    found = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def _value_at(data: Any, path: FieldPath) -> Any:
+    for part in path:
+        try:
+            data = data[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return data
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "empty (null)"
+    if isinstance(value, dict):
+        return "a map"
+    if isinstance(value, list):
+        return "a list" if value else "an empty list"
+    text = json.dumps(value, ensure_ascii=False)
+    text = text if len(text) <= 60 else text[:57] + "..."
+    kinds = {str: "text", bool: "true/false", int: "a whole number", float: "a number"}
+    return f"{text} ({kinds[type(value)]})"
