@@ -15,7 +15,6 @@ EXIT_INTERRUPTED = 130
 app = typer.Typer(
     name="mtac",
     help="Model Training as Code: every model is a Git commit that rebuilds it bit for bit.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -28,14 +27,16 @@ def run(arguments: list[str]) -> int:
     import mtac_assets.cli.verbs  # noqa: F401  registers every verb on `app`
 
     output.reset("--json" in arguments)
+    command = typer.main.get_command(app)
     try:
-        code = typer.main.get_command(app).main(args=arguments, prog_name="mtac", standalone_mode=False)
+        code = command.main(args=arguments or ["--help"], prog_name="mtac", standalone_mode=False)
     except MtacError as error:
         output.report_findings(error.findings, failed_check=error.exit_code != EXIT_BAD_INPUT)
         return error.exit_code
     except typer.TyperException as error:
-        command = " ".join(["mtac", *(argument for argument in arguments[:1] if not argument.startswith("-"))])
-        finding = Finding(error.format_message(), command, "a command as `--help` shows it", f"{command} --help")
+        verb = arguments[0] if arguments and arguments[0] in getattr(command, "commands", {}) else None
+        where = f"mtac {verb}" if verb else "mtac"
+        finding = Finding(error.format_message(), where, "a command as `--help` shows it", f"{where} --help")
         output.report_findings([finding], failed_check=False)
         return EXIT_BAD_INPUT
     except (KeyboardInterrupt, typer.Abort):

@@ -24,21 +24,23 @@ def check(
     json: Json = False,
 ) -> None:
     """Check a recipe, or every recipe, dataset and environment of the project."""
-    from mtac_assets.spec.load import load_dataset, load_environment, load_recipe
+    from mtac_assets.spec.load import check_recipe, load_dataset, load_environment, load_recipe
     from mtac_assets.spec.project import find_project
 
     project = find_project()
     moment = parse_date(as_of, "--as-of") if as_of is not None else None
     loads: dict[str, Callable[[], object]] = {}
-    if recipe is not None:
-        loads[recipe] = lambda: load_recipe(project, recipe, tuple(overrides or ()), moment, require_as_of=False)
+    if recipe is not None and moment is not None:
+        loads[recipe] = lambda: load_recipe(project, recipe, tuple(overrides or ()), moment)
+    elif recipe is not None:
+        loads[recipe] = lambda: check_recipe(project, recipe, tuple(overrides or ()))
     else:
-        for name, path in project.environments().items():
-            loads[f"environment {name}"] = lambda path=path: load_environment(path)
+        for path in sorted(project.environments.glob("*.yaml")):
+            loads[f"environment {path.stem}"] = lambda path=path: load_environment(path, project.display(path))
         for name in project.datasets():
             loads[f"dataset {name}"] = lambda name=name: load_dataset(project, name)
         for name in project.recipes():
-            loads[f"recipe {name}"] = lambda name=name: load_recipe(project, name, (), None, require_as_of=False)
+            loads[f"recipe {name}"] = lambda name=name: check_recipe(project, name)
 
     findings: list[Finding] = []
     for load in loads.values():
@@ -46,7 +48,7 @@ def check(
             load()
         except MtacError as error:
             findings.extend(error.findings)
-    raise_all(MtacError, findings)
+    raise_all(MtacError, dict.fromkeys(findings))  # two recipes may share a broken dataset
     if json:
         output.emit({"schema_version": 1, "checked": list(loads), "errors": []})
     else:
