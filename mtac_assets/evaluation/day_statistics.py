@@ -1,0 +1,172 @@
+"""Metrics as functions of how often each day counts: all a bootstrap by day needs, with no pass over the rows a resample.
+
+For W of shape [R, D] (how often resample r holds day d) a statistic gives its values [R] and its derivatives with
+respect to the day counts [R, D] (the empirical influence of a day, from which the standard error of a resample comes).
+The values equal scikit-learn's with `sample_weight=W[r, day]`; NaN where a resample leaves the metric undefined.
+
+What belongs here: the arithmetic. What does not: resampling, intervals, and what is done about an undefined value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from mtac_assets.evaluation.scored_rows import ScoredRows
+
+THRESHOLDS_AT_ONCE = 2048  # bounds the memory of average precision: R x 2048 numbers
+
+
+class DayStatistic(Protocol):
+    def values(self, W: np.ndarray) -> np.ndarray: ...
+
+    def derivatives(self, W: np.ndarray) -> np.ndarray: ...
+
+
+def _divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """The quotient, NaN where the denominator is zero: an empty resample or one without a class has no value."""
+    return np.divide(numerator, denominator, out=np.full(np.shape(numerator), np.nan), where=denominator != 0)
+
+
+@dataclass(frozen=True, eq=False)
+class MeanStatistic:
+    """A mean over rows, such as log loss or Brier score. `sums`, `counts` float64 [D]: its sum and its rows on each day."""
+
+    sums: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def of(cls, rows: ScoredRows, losses: np.ndarray) -> MeanStatistic:
+        return cls(
+            np.bincount(rows.day, losses, rows.day_count), np.bincount(rows.day, minlength=rows.day_count).astype(float)
+        )
+
+    def values(self, W: np.ndarray) -> np.ndarray:
+        return _divide(W @ self.sums, W @ self.counts)
+
+    def derivatives(self, W: np.ndarray) -> np.ndarray:
+        total = (W @ self.counts)[:, None]
+        return _divide(self.sums - self.values(W)[:, None] * self.counts, np.broadcast_to(total, W.shape))
+
+
+@dataclass(frozen=True, eq=False)
+class PairStatistic:
+    """ROC AUC, the share of (positive, negative) pairs in the right order, a tie counting half.
+
+    Source: Hanley and McNeil, Radiology 143 (1982). `wins` float64 [D, D]: pairs won with the positive from day d and
+    the negative from day e, so that AUC(w) = w' wins w / (w' positives . w' negatives).
+    """
+
+    wins: np.ndarray
+    positives: np.ndarray
+    negatives: np.ndarray
+
+    @classmethod
+    def of(cls, rows: ScoredRows) -> PairStatistic:
+        D = rows.day_count
+        scores_pos, day_pos = rows.scores[rows.labels], rows.day[rows.labels]
+        scores_neg, day_neg = rows.scores[~rows.labels], rows.day[~rows.labels]
+        order = np.argsort(scores_pos)  # ascending needles keep searchsorted in the cache
+        scores_pos, day_pos = scores_pos[order], day_pos[order]
+        wins = np.zeros((D, D))
+        for day in range(D):
+            sorted_neg = np.sort(scores_neg[day_neg == day])
+            if len(sorted_neg):
+                below = np.searchsorted(sorted_neg, scores_pos, "left") + np.searchsorted(
+                    sorted_neg, scores_pos, "right"
+                )
+                wins[:, day] = np.bincount(day_pos, below, D) / 2
+        return cls(
+            wins, np.bincount(day_pos, minlength=D).astype(float), np.bincount(day_neg, minlength=D).astype(float)
+        )
+
+    def values(self, W: np.ndarray) -> np.ndarray:
+        return _divide(((W @ self.wins) * W).sum(axis=1), (W @ self.positives) * (W @ self.negatives))
+
+    def derivatives(self, W: np.ndarray) -> np.ndarray:
+        P, N = (W @ self.positives)[:, None], (W @ self.negatives)[:, None]
+        of_pairs = W @ self.wins.T + W @ self.wins
+        of_counts = self.values(W)[:, None] * (self.positives * N + self.negatives * P)
+        return _divide(of_pairs - of_counts, np.broadcast_to(P * N, W.shape))
+
+
+@dataclass(frozen=True, eq=False)
+class PrecisionStatistic:
+    """Average precision: precision at each positive's threshold, averaged over the positives (no interpolation).
+
+    Source: as in scikit-learn's `average_precision_score`; ties share one threshold. `thresholds` float64 [K] are the
+    distinct scores of positives, descending; `positives`, `negatives`: each day's scores, ascending.
+    """
+
+    thresholds: np.ndarray
+    positives: tuple[np.ndarray, ...]
+    negatives: tuple[np.ndarray, ...]
+
+    @classmethod
+    def of(cls, rows: ScoredRows) -> PrecisionStatistic:
+        of_day = [rows.day == day for day in range(rows.day_count)]
+        return cls(
+            np.unique(rows.scores[rows.labels])[::-1],
+            tuple(np.sort(rows.scores[mask & rows.labels]) for mask in of_day),
+            tuple(np.sort(rows.scores[mask & ~rows.labels]) for mask in of_day),
+        )
+
+    def _counts(self, thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Per day and threshold [D, k]: positives at it, positives at or above it, all rows at or above it."""
+        at = np.stack([np.searchsorted(s, thresholds, "right") - np.searchsorted(s, thresholds) for s in self.positives])
+        true = np.stack([len(s) - np.searchsorted(s, thresholds) for s in self.positives])
+        false = np.stack([len(s) - np.searchsorted(s, thresholds) for s in self.negatives])
+        return at.astype(float), true.astype(float), (true + false).astype(float)
+
+    def _blocks(self) -> list[np.ndarray]:
+        return [
+            self.thresholds[start : start + THRESHOLDS_AT_ONCE]
+            for start in range(0, len(self.thresholds), THRESHOLDS_AT_ONCE)
+        ]
+
+    def _positives(self) -> np.ndarray:
+        return np.array([len(scores) for scores in self.positives], dtype=float)
+
+    def values(self, W: np.ndarray) -> np.ndarray:
+        total = np.zeros(len(W))
+        for thresholds in self._blocks():
+            at, true, above = (W @ counts for counts in self._counts(thresholds))
+            # A threshold that no row of the resample reaches holds no positive of it either: it adds nothing.
+            total += (at * true / np.maximum(above, 1e-300)).sum(axis=1)
+        return _divide(total, W @ self._positives())
+
+    def derivatives(self, W: np.ndarray) -> np.ndarray:
+        total = np.zeros_like(W, dtype=float)
+        for thresholds in self._blocks():
+            day_at, day_true, day_above = self._counts(thresholds)
+            at, true, above = W @ day_at, W @ day_true, np.maximum(W @ day_above, 1e-300)
+            precision = true / above
+            total += precision @ day_at.T + (at / above) @ day_true.T - (at * precision / above) @ day_above.T
+        positives = self._positives()
+        return _divide(
+            total - self.values(W)[:, None] * positives, np.broadcast_to((W @ positives)[:, None], W.shape)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationStatistic:
+    """Expected calibration error over fixed bins. `gaps` float64 [D, B]: labels minus scores, summed; `counts` [D]."""
+
+    gaps: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def of(cls, rows: ScoredRows, bins: np.ndarray, bin_count: int) -> CalibrationStatistic:
+        D = rows.day_count
+        gaps = np.bincount(rows.day * bin_count + bins, rows.labels - rows.scores, D * bin_count)
+        return cls(gaps.reshape(D, bin_count), np.bincount(rows.day, minlength=D).astype(float))
+
+    def values(self, W: np.ndarray) -> np.ndarray:
+        return _divide(np.abs(W @ self.gaps).sum(axis=1), W @ self.counts)
+
+    def derivatives(self, W: np.ndarray) -> np.ndarray:
+        signed = np.sign(W @ self.gaps) @ self.gaps.T
+        total = np.broadcast_to((W @ self.counts)[:, None], W.shape)
+        return _divide(signed - self.values(W)[:, None] * self.counts, total)
