@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +55,7 @@ def fsync_file(path: Path) -> None:
 
 
 @contextmanager
-def atomic_path(final: Path) -> Iterator[Path]:
+def atomic_path(final: Path) -> Generator[Path]:
     """A temporary path to write to; it becomes `final` when the block ends well, and is removed when it does not."""
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_path(final)
@@ -111,7 +111,9 @@ class AtomicBatch:
     def add(self, final: Path, data: bytes) -> None:
         self.path(final).write_bytes(data)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
             if kind is None:
                 for temporary, _ in self._pending:

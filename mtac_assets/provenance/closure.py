@@ -1,0 +1,279 @@
+"""The import closure: which code trains and computes features, followed through its imports, and what it loads from outside.
+
+Belongs here: from entry modules to files, by the rules of Python's import, without running anything. Whole modules count:
+which attributes of a module are reached cannot be decided safely, so every function of an imported module is in.
+Does not belong here: what of a file counts (`syntax`), and the versions of the distributions (`distributions`).
+
+The command line, Dagster code and tracking are outside by construction, for nothing that trains imports them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from mtac_assets.provenance.digest import sha256_file
+from mtac_assets.provenance.files import FileState
+from mtac_assets.provenance.memory import Memory
+from mtac_assets.spec.errors import Finding, MtacError
+
+if TYPE_CHECKING:
+    from mtac_assets.provenance.syntax import SourceFile
+    from mtac_assets.spec.project import Project
+    from mtac_assets.spec.resolved import ResolvedRecipe
+
+ENGINE = "mtac_assets"
+ENGINE_ROOT = Path(__file__).resolve().parents[2]
+ENTRY_MODULES = ("mtac_assets.training.__main__", "mtac_assets.data.features", "mtac_assets.data.training_set")
+# The resolved recipe counts field by field; Dagster's doorway and prose decide no weight.
+_NOT_COUNTED = {"recipe.yaml", "dataset.yaml", "defs.yaml"}
+_NOT_COUNTED_SUFFIXES = {".py", ".pyc", ".md"}
+
+
+class ClosureError(MtacError):
+    """The code that trains cannot be followed: a file is missing or is no Python."""
+
+
+@dataclass(frozen=True)
+class Closure:
+    """`leaves`: `code.<file>::<function>` to digest. `files`: the files behind them. `external`: top-level names imported
+    that belong to neither the project, nor the engine, nor the standard library."""
+
+    leaves: Mapping[str, str]
+    files: tuple[Path, ...]
+    external: tuple[str, ...]
+
+
+def code_closure(project: Project, resolved: ResolvedRecipe) -> dict[str, str]:
+    """Leaf name to digest, for everything that trains the recipe and computes its features."""
+    return dict(closure_of_recipe(project, resolved).leaves)
+
+
+def closure_of_recipe(
+    project: Project, resolved: ResolvedRecipe, entry_modules: Iterable[str] = ENTRY_MODULES
+) -> Closure:
+    """The closure of `entry_modules` and of the recipe's own functions, with the recipe folder's other files."""
+    folder = resolved.folder.resolve()
+    entries = [folder / f"{module}.py" for module in recipe_modules(resolved)]
+    for entry, module in zip(entries, recipe_modules(resolved), strict=True):
+        if not entry.is_file():
+            raise ClosureError(
+                Finding(
+                    f"the recipe names the module {module!r}, and there is no such file",
+                    str(entry),
+                    "a Python file",
+                    "write it, or correct the name in recipe.yaml",
+                )
+            )
+    return closure_of(
+        entry_modules,
+        project.root,
+        project.package,
+        entries=entries,
+        folder=folder,
+        memory=Memory(project.state.cache / "closure.json"),
+    )
+
+
+def recipe_modules(resolved: ResolvedRecipe) -> list[str]:
+    """Modules of the recipe's folder that the recipe names as `module:function`, wherever in its document."""
+    found: set[str] = set()
+    pending: list[object] = [resolved.identity_document()]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Mapping):
+            pending.extend(value.values())  # pyright: ignore[reportUnknownArgumentType]
+        elif isinstance(value, (list, tuple)):
+            pending.extend(value)  # pyright: ignore[reportUnknownArgumentType]
+        elif isinstance(value, str):
+            module, colon, function = value.partition(":")
+            if (
+                colon
+                and module.isidentifier()
+                and function.isidentifier()
+                and (resolved.folder / f"{module}.py").is_file()
+            ):
+                found.add(module)
+    recipe = resolved.recipe
+    for reference in (recipe.features.view, recipe.features.label, recipe.model.kind):
+        if reference and ":" in reference:
+            found.add(reference.partition(":")[0])
+    return sorted(found)
+
+
+def closure_of(
+    entry_modules: Iterable[str],
+    root: Path,
+    package: str,
+    *,
+    entries: Iterable[Path] = (),
+    folder: Path | None = None,
+    memory: Memory | None = None,
+) -> Closure:
+    """Follow `entry_modules` (dotted) and `entries` (files) through their imports.
+
+    `root` is the project's folder and `package` its package; `folder` a recipe's folder, whose files may import one
+    another by bare name and whose data files count by their bytes. Raises ClosureError where a file is no Python.
+    """
+    finder = _Finder(root.resolve(), package, folder)
+    memory = memory or Memory(None)
+    pending = [*(file.resolve() for file in entries)]
+    for module in entry_modules:
+        pending.extend(finder.files(module, None))
+    seen: set[Path] = set()
+    leaves: dict[str, str] = {}
+    external: set[str] = set()
+    while pending:
+        file = pending.pop()
+        if file in seen:
+            continue
+        seen.add(file)
+        name = finder.name(file)
+        source = _read(file, name, memory)
+        for leaf, digest in source.leaves.items():
+            leaves[f"code.{name}::{leaf}"] = digest
+        for imported in source.imports:
+            found = finder.files(imported, file)
+            pending.extend(found)
+            top = imported.partition(".")[0]
+            if not found and top and not finder.owns(imported, file) and top not in sys.stdlib_module_names:
+                external.add(top)
+    for file in _folder_files(folder):
+        seen.add(file)
+        leaves[f"code.{finder.name(file)}"] = _bytes_digest(file, memory)
+    memory.save()
+    return Closure(dict(sorted(leaves.items())), tuple(sorted(seen)), tuple(sorted(external)))
+
+
+def loaded_outside_closure(project: Project, resolved: ResolvedRecipe, modules: Mapping[str, ModuleType]) -> list[str]:
+    """Modules of the project, the engine or the recipe's folder that are loaded (`sys.modules`) and not in the closure.
+
+    Asked at the end of a training; a non-empty answer means that code ran which the fingerprint does not know.
+    """
+    closure = closure_of_recipe(project, resolved)
+    known = set(closure.files)
+    homes = (ENGINE_ROOT / ENGINE, project.root.resolve(), resolved.folder.resolve())
+    outside: list[str] = []
+    for name, module in sorted(modules.items()):
+        origin = getattr(module, "__file__", None)
+        if not origin or not origin.endswith(".py"):
+            continue
+        file = Path(origin).resolve()
+        if file in known or not any(file.is_relative_to(home) for home in homes):
+            continue
+        # A virtual environment may lie inside the project; what it holds counts as distributions.
+        if "site-packages" in file.parts or "dist-packages" in file.parts:
+            continue
+        outside.append(name)
+    return outside
+
+
+class _Finder:
+    """Python's import, without importing: dotted name to the files that it would run."""
+
+    def __init__(self, root: Path, package: str, folder: Path | None) -> None:
+        self.root = root
+        self.folder = folder
+        self.packages = {package: root, ENGINE: root if (root / ENGINE / "provenance").is_dir() else ENGINE_ROOT}
+        self._resolve = lru_cache(maxsize=None)(self._find)
+
+    def name(self, file: Path) -> str:
+        """The file as leaves name it: relative to the project, to the engine, or to the recipe's folder."""
+        for base in (self.root, ENGINE_ROOT):
+            if file.is_relative_to(base):
+                return file.relative_to(base).as_posix()
+        if self.folder is not None and file.is_relative_to(self.folder):
+            return f"{self.folder.name}/{file.relative_to(self.folder).as_posix()}"
+        return file.as_posix()
+
+    def files(self, dotted: str, importer: Path | None) -> tuple[Path, ...]:
+        """The files that importing `dotted` from `importer` runs: packages' `__init__` and the module itself."""
+        if dotted.startswith("."):
+            if importer is None:
+                return ()
+            level = len(dotted) - len(dotted.lstrip("."))
+            base = importer.parents[level - 1]
+            return self._resolve(base, dotted.lstrip("."))
+        top = dotted.partition(".")[0]
+        if top in self.packages:
+            return self._resolve(self.packages[top], dotted)
+        if self.folder is not None and importer is not None and importer.is_relative_to(self.folder):
+            found = self._resolve(self.folder, dotted)
+            if found:
+                return found
+        # A loose module or package at the project's root shadows an installed one when run with `python -m` from there.
+        if (self.root / f"{top}.py").is_file() or (self.root / top / "__init__.py").is_file():
+            return self._resolve(self.root, dotted)
+        return ()
+
+    def owns(self, dotted: str, importer: Path) -> bool:
+        """Whether `dotted` lies in the project or engine, though it may name an attribute or a namespace folder."""
+        top = dotted.partition(".")[0]
+        beside = self.folder is not None and importer.is_relative_to(self.folder) and (self.folder / top).is_dir()
+        return dotted.startswith(".") or top in self.packages or beside
+
+    def _find(self, base: Path, dotted: str) -> tuple[Path, ...]:
+        found: list[Path] = []
+        place = base
+        if place != self.root and (place / "__init__.py").is_file():
+            found.append(place / "__init__.py")
+        for part in filter(None, dotted.split(".")):
+            module, package = place / f"{part}.py", place / part
+            if (package / "__init__.py").is_file():
+                found.append(package / "__init__.py")
+            elif module.is_file():
+                found.append(module)
+                break
+            elif not package.is_dir():
+                break
+            place = package
+        return tuple(found)
+
+
+def _read(file: Path, name: str, memory: Memory) -> SourceFile:
+    from mtac_assets.provenance.syntax import SourceFile, read_source
+
+    state = FileState.of(file)
+    kept = memory.get(str(file), state)
+    if kept is not None:
+        return SourceFile(kept["leaves"], tuple(kept["imports"]))
+    try:
+        source = read_source(file.read_bytes(), name)
+    except SyntaxError as error:
+        raise ClosureError(
+            Finding(
+                f"no valid Python: {error.msg}",
+                f"{name}:{error.lineno}",
+                "a file that Python can read",
+                "correct the line",
+            )
+        ) from error
+    memory.put(str(file), state, value={"leaves": source.leaves, "imports": list(source.imports)})
+    return source
+
+
+def _bytes_digest(file: Path, memory: Memory) -> str:
+    state = FileState.of(file)
+    kept = memory.get(str(file), state)
+    if kept is not None:
+        return kept["sha256"]
+    digest = sha256_file(file)
+    memory.put(str(file), state, value={"sha256": digest})
+    return digest
+
+
+def _folder_files(folder: Path | None) -> Iterator[Path]:
+    """Files beside the recipe that its code may read: all but Python (counted where imported), prose and hidden files."""
+    if folder is None:
+        return
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        if any(part.startswith(".") or part == "__pycache__" for part in relative.parts):
+            continue
+        if path.is_file() and path.suffix not in _NOT_COUNTED_SUFFIXES and path.name not in _NOT_COUNTED:
+            yield path

@@ -1,0 +1,92 @@
+"""The environment that a model declares before training, and the one that a machine shows.
+
+Belongs here: interpreter, platform and versions of distributions as leaves of the fingerprint (`declared`); processor, flags
+and libraries as they are (`observed`), recorded beside the model and compared by a reproduction. Threads, precision, device
+and instruction set are the recipe's leaves, so they are not repeated here.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mtac_assets.spec.project import Project
+    from mtac_assets.spec.resolved import ResolvedRecipe
+
+# Whatever moves bits and is set from outside the process; the trainer sets these itself and records what it found.
+BIT_MOVING_VARIABLES = (
+    "ATEN_CPU_CAPABILITY",
+    "CUBLAS_WORKSPACE_CONFIG",
+    "MKL_CBWR",
+    "MKL_NUM_THREADS",
+    "NPY_DISABLE_CPU_FEATURES",
+    "OMP_NUM_THREADS",
+    "ONEDNN_MAX_CPU_ISA",
+    "OPENBLAS_CORETYPE",
+    "OPENBLAS_NUM_THREADS",
+    "PYTHONHASHSEED",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One field in which two environments differ; None where one of them lacks it."""
+
+    field: str
+    declared: str | None
+    here: str | None
+
+
+def declared(project: Project, resolved: ResolvedRecipe, distributions: Mapping[str, str]) -> dict[str, str]:
+    """Leaves of the declared environment: interpreter, operating system, machine, and `distributions` by version."""
+    del project, resolved  # threads, precision, device and instruction set already count as the recipe's own leaves
+    return {
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "platform.system": platform.system(),
+        "platform.machine": platform.machine(),
+        **{f"package.{name}": version for name, version in distributions.items()},
+    }
+
+
+def observed() -> dict[str, str]:
+    """What this machine and process show: processor, cores, C library, and variables that move bits. Costs a file read."""
+    libc, libc_version = platform.libc_ver()
+    found = {
+        "cpu.model": "",
+        "cpu.flags": "",
+        "cpu.count": str(os.cpu_count() or 0),
+        "libc": f"{libc} {libc_version}".strip(),
+        "kernel": platform.release(),
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "platform.system": platform.system(),
+        "platform.machine": platform.machine(),
+    }
+    found |= _processor()
+    found |= {f"variable.{name}": os.environ[name] for name in BIT_MOVING_VARIABLES if name in os.environ}
+    return dict(sorted(found.items()))
+
+
+def compare_environment(declared: Mapping[str, str], here: Mapping[str, str]) -> list[Difference]:
+    """Every field that differs between two documents of the same kind (two `declared`, or two `observed`), by name."""
+    fields = sorted(set(declared) | set(here))
+    return [
+        Difference(field, declared.get(field), here.get(field))
+        for field in fields
+        if declared.get(field) != here.get(field)
+    ]
+
+
+def _processor() -> dict[str, str]:
+    """Model and instruction sets of the first processor; Linux only, empty elsewhere."""
+    path = Path("/proc/cpuinfo")
+    if not path.is_file():
+        return {"cpu.model": platform.processor()}
+    first = path.read_text(errors="replace").partition("\n\n")[0]
+    fields = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in first.splitlines())}
+    flags = fields.get("flags", fields.get("Features", "")).split()
+    return {"cpu.model": fields.get("model name", platform.processor()), "cpu.flags": " ".join(sorted(flags))}

@@ -1,0 +1,178 @@
+"""Which partitions a model needs, and the content digests of those that are there.
+
+Belongs here: manifests read as documents, and whether the files they vouch for are intact. Reading rows is `data`'s matter;
+this module must answer for 20,000 partitions in a blink and imports no dataframe library.
+
+Intact means: the file's SHA-256 equalled the manifest's once, and size, inode and modification time of both are unchanged since.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mtac_assets.provenance.digest import sha256_file
+from mtac_assets.provenance.document import parse_object, read_object
+from mtac_assets.provenance.files import FileState, write_atomic
+from mtac_assets.provenance.memory import RACY_NS, Memory
+from mtac_assets.spec.errors import Finding, MtacError
+
+if TYPE_CHECKING:
+    from mtac_assets.spec.project import Project
+    from mtac_assets.spec.resolved import ResolvedRecipe
+
+SCHEMA_VERSION = 1
+ALL = "all"  # the key of a dataset without time
+
+
+class PartitionDamagedError(MtacError):
+    """A partition's file is not the one that its manifest vouches for."""
+
+
+@dataclass(frozen=True)
+class Needed:
+    """Dataset to partition keys. `training` decides the weights; `test` is only judged on; `everything` is both."""
+
+    training: Mapping[str, tuple[str, ...]]
+    test: Mapping[str, tuple[str, ...]]
+
+    @property
+    def everything(self) -> dict[str, tuple[str, ...]]:
+        return {name: tuple(dict.fromkeys((*keys, *self.test.get(name, ())))) for name, keys in self.training.items()}
+
+
+def needed(project: Project, resolved: ResolvedRecipe) -> Needed:
+    """Partitions of the rows dataset and the lookups: history, training and validation days; test days apart.
+
+    Days outside a lookup's own range are left out (its source has none); those of the rows dataset stay, so that a missing
+    one is noticed. A dataset without time has the one key `all`.
+    """
+    windows = resolved.windows()
+    training = (*windows.history, *windows.train, *windows.validate)
+    rows = resolved.recipe.data.rows
+    spans = {name: _span(project, name) for name in (rows, *resolved.recipe.data.lookups)}
+
+    def within(name: str, keys: Iterable[str]) -> tuple[str, ...]:
+        span = spans[name]
+        if span is None:
+            return (ALL,)
+        first, last = span
+        return tuple(
+            dict.fromkeys(key for key in keys if name == rows or (first <= key and (last is None or key <= last)))
+        )
+
+    return Needed(
+        training={name: within(name, training) for name in spans},
+        test={name: within(name, windows.test) for name in spans},
+    )
+
+
+def content_digests(data_dir: Path, wanted: Mapping[str, Iterable[str]], cache: Path | None = None) -> dict[str, str]:
+    """`<dataset>/<key>` to content digest, for those of `wanted` that are there.
+
+    With a `cache` folder the partition's file must be there and intact, or PartitionDamagedError names it; without one the
+    manifest's word is taken (a model's commit holds manifests alone; who reads the rows verifies them).
+    """
+    found: dict[str, str] = {}
+    for dataset, keys in wanted.items():
+        if cache is None:
+            for key in keys:
+                manifest = read_manifest(data_dir, dataset, key)
+                if manifest is not None:
+                    found[f"{dataset}/{key}"] = manifest["content_digest"]
+        else:
+            found.update(_intact(data_dir, dataset, keys, cache / f"partitions-{dataset}.json"))
+    return found
+
+
+def read_manifest(data_dir: Path, dataset: str, key: str) -> dict[str, Any] | None:
+    """The partition's manifest, or None where there is none. MtacError where it cannot be read."""
+    path = data_dir / dataset / f"{key}.json"
+    try:
+        document = parse_object(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    if document is None:
+        raise _damaged(path, "the manifest is no JSON object")
+    if document.get("schema_version") != 1 or not isinstance(document.get("content_digest"), str):
+        raise _damaged(path, "the manifest lacks schema_version 1 or a content_digest")
+    return document
+
+
+def _intact(data_dir: Path, dataset: str, keys: Iterable[str], cache: Path) -> dict[str, str]:
+    """As `content_digests`, with one `stat` a file for what was verified before. Written for 20,000 partitions."""
+    known: dict[str, list[Any]] = _recall(cache)
+    prefix = f"{data_dir}{os.sep}{dataset}{os.sep}"
+    found: dict[str, str] = {}
+    fresh: dict[str, list[Any]] = {}
+    stat = os.stat
+    for key in keys:
+        try:
+            file, manifest = stat(f"{prefix}{key}.parquet"), stat(f"{prefix}{key}.json")
+        except FileNotFoundError:
+            continue
+        state = [file.st_size, file.st_ino, file.st_mtime_ns, manifest.st_size, manifest.st_ino, manifest.st_mtime_ns]
+        entry = known.get(key)
+        if entry is None or entry[0] != state:
+            digest = _verified(data_dir, dataset, key)
+            if digest is None:
+                continue
+            if time.time_ns() - max(file.st_mtime_ns, manifest.st_mtime_ns) > RACY_NS:
+                fresh[key] = [state, digest]
+            found[f"{dataset}/{key}"] = digest
+        else:
+            found[f"{dataset}/{key}"] = entry[1]
+    if fresh:
+        document = {"schema_version": SCHEMA_VERSION, "entries": known | fresh}
+        write_atomic(cache, json.dumps(document, separators=(",", ":")).encode())
+    return found
+
+
+def _recall(cache: Path) -> dict[str, list[Any]]:
+    document = read_object(cache)  # only a shortcut: without it every file is digested again
+    return document["entries"] if document is not None and document.get("schema_version") == SCHEMA_VERSION else {}
+
+
+def _verified(data_dir: Path, dataset: str, key: str) -> str | None:
+    manifest = read_manifest(data_dir, dataset, key)
+    if manifest is None:
+        return None
+    path = data_dir / dataset / f"{key}.parquet"
+    if path.stat().st_size != manifest["file_size"] or sha256_file(path) != manifest["file_sha256"]:
+        raise _damaged(path, "its bytes are not those that its manifest vouches for")
+    return manifest["content_digest"]
+
+
+def _span(project: Project, dataset: str) -> tuple[str, str | None] | None:
+    """First and last key of a dataset with daily partitions; None for one without time."""
+    from mtac_assets.spec.dataset import DailyPartitions
+    from mtac_assets.spec.load import load_dataset
+
+    file = project.datasets().get(dataset)
+    memory = Memory(project.state.cache / "datasets.json")
+    state = FileState.of(file) if file is not None else None
+    kept: list[Any] | None = memory.get(str(file), state) if state is not None else None
+    if kept is None:
+        cut = load_dataset(project, dataset).partitions
+        daily = isinstance(cut, DailyPartitions)
+        kept = [cut.start.isoformat() if daily else None, cut.end.isoformat() if daily and cut.end else None]
+        if state is not None:
+            memory.put(str(file), state, value=kept)
+            memory.save()
+    return None if kept[0] is None else (kept[0], kept[1])
+
+
+def _damaged(path: Path, error: str) -> PartitionDamagedError:
+    return PartitionDamagedError(
+        Finding(
+            error,
+            str(path),
+            "an untouched partition",
+            "remove the partition and ingest it again, or pull it from the DVC remote",
+        )
+    )

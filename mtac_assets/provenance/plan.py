@@ -1,0 +1,214 @@
+"""The plan: what would run to bring one model up to date, and which leaf is the reason. Reads files and runs nothing.
+
+Belongs here: comparing what is declared now with what lies in the state. Must answer in a fraction of a second, so nothing
+heavy is imported, and every file that was verified before costs one `stat`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mtac_assets.provenance import partitions
+from mtac_assets.provenance.document import read_object
+from mtac_assets.provenance.identity import Change, Declaration, UndeclarableError, compare, declare
+from mtac_assets.provenance.intact import pack_problems
+from mtac_assets.provenance.keys import derived_keys
+
+if TYPE_CHECKING:
+    from mtac_assets.spec.project import Project
+    from mtac_assets.spec.resolved import ResolvedRecipe
+
+SCHEMA_VERSION = 1
+_NAMED = 3  # leaves and days named in a reason; the changes hold all of them
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that would run. `asset` is its name in Dagster, with slashes; `changes` are the leaves that made it stale."""
+
+    asset: str
+    partitions: tuple[str, ...]
+    reason: str
+    changes: tuple[Change, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "asset": self.asset,
+            "partitions": list(self.partitions),
+            "reason": self.reason,
+            "changes": [change.document() for change in self.changes],
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`model_id` is None while data that the model needs is missing, for then it has no identity yet."""
+
+    steps: tuple[Step, ...]
+    model_id: str | None
+    declaration: Declaration | None = None
+
+    @property
+    def up_to_date(self) -> bool:
+        return not self.steps
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "up_to_date": self.up_to_date,
+            "model_id": self.model_id,
+            "steps": [step.document() for step in self.steps],
+        }
+
+
+def plan(project: Project, resolved: ResolvedRecipe) -> Plan:
+    """What would run for `resolved`, in order. An empty plan means that an intact model with its report is there.
+
+    An intact model needs neither its features nor its training set again, so these are asked for only where it must be
+    trained or judged anew.
+    """
+    name = resolved.name
+    ingest = _ingest_steps(project, resolved)
+    try:
+        declaration = declare(project, resolved)
+    except UndeclarableError:
+        steps = [*ingest, *_derived_steps(project, resolved), _model_step(resolved, "its data is not there yet")]
+        return Plan((*steps, _report_step(resolved, "the model is trained anew")), None)
+    model_id = declaration.model_id(name)
+    pack = project.state.models / model_id
+    problems = pack_problems(pack, project.state.cache / "packs.json")
+    stale_report = _report_reason(project, resolved, model_id) if not problems else "the model is trained anew"
+    if not problems and not ingest and stale_report is None:
+        return Plan((), model_id, declaration)
+    steps = [*ingest]
+    if problems or stale_report is not None:
+        steps += _derived_steps(project, resolved, only_features=not problems)
+    if problems:
+        reason, changes = _model_reason(project, resolved, declaration, pack, problems)
+        steps.append(_model_step(resolved, reason, changes))
+    if stale_report is not None:
+        steps.append(_report_step(resolved, stale_report))
+    return Plan(tuple(steps), model_id, declaration)
+
+
+def _ingest_steps(project: Project, resolved: ResolvedRecipe) -> list[Step]:
+    steps: list[Step] = []
+    needed = partitions.needed(project, resolved).everything
+    present = partitions.content_digests(project.state.data, needed, project.state.cache)
+    for dataset, keys in needed.items():
+        missing = tuple(key for key in keys if f"{dataset}/{key}" not in present)
+        if missing:
+            steps.append(Step(dataset, missing, f"{_days(missing)} not there yet"))
+    return steps
+
+
+def _derived_steps(project: Project, resolved: ResolvedRecipe, only_features: bool = False) -> list[Step]:
+    """Features that are missing or were computed from something else, and the training set."""
+    name = resolved.name
+    wanted = derived_keys(project, resolved)
+    days = resolved.windows().features
+    stored = {day: _stored_key(project.state.features / name / f"{day}.json") for day in days}
+    absent = tuple(day for day in days if stored[day] is None)
+    stale = tuple(day for day in days if stored[day] is not None and stored[day] != wanted.features.get(day))
+    steps: list[Step] = []
+    if absent or stale:
+        reasons = [f"{_days(absent)} not computed yet"] if absent else []
+        reasons += [f"{_days(stale)} computed from other rows, code or columns"] if stale else []
+        steps.append(
+            Step(f"{name}/features", tuple(day for day in days if day in {*absent, *stale}), "; ".join(reasons))
+        )
+    if only_features:
+        return steps
+    key = wanted.training_set
+    if key is None or _stored_key(project.state.training_sets / key[:12] / "manifest.json") != key:
+        reason = "its features change" if steps else "not built yet for these features"
+        steps.append(Step(f"{name}/training_set", _model_partition(resolved), reason))
+    return steps
+
+
+def _model_reason(
+    project: Project, resolved: ResolvedRecipe, declaration: Declaration, pack: Path, problems: Sequence[str]
+) -> tuple[str, tuple[Change, ...]]:
+    if pack.is_dir():
+        return f"its pack is not intact: {'; '.join(problems)}", ()
+    known = _known_models(project, resolved.name)
+    if not known:
+        return f"no model of {resolved.name} was trained yet", ()
+    leaves = declaration.leaves()
+    as_of = leaves.get("recipe.as_of")
+    same_date = [model for model in known if model.leaves.get("recipe.as_of") == as_of]
+    if not same_date:
+        return "no model was trained as of this date yet", ()
+    previous = max(same_date, key=lambda model: model.order)
+    changes = tuple(compare(previous.leaves, leaves))
+    return f"since {previous.model_id}: {summarise(changes)}", changes
+
+
+def summarise(changes: Sequence[Change]) -> str:
+    """Changed leaves in a sentence: the first few by name, recipe fields with old and new value."""
+    shown = [_shown(change) for change in changes[:_NAMED]]
+    more = len(changes) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def _shown(change: Change) -> str:
+    kind = change.leaf.partition(".")[0]
+    if change.old is None:
+        return f"{change.leaf} is new"
+    if change.new is None:
+        return f"{change.leaf} is gone"
+    return (
+        f"{change.leaf} {change.old} → {change.new}" if kind in {"recipe", "environment"} else f"{change.leaf} changed"
+    )
+
+
+@dataclass(frozen=True)
+class _Known:
+    model_id: str
+    leaves: Mapping[str, str]
+    order: int
+
+
+def _known_models(project: Project, recipe: str) -> list[_Known]:
+    """Models of the recipe that lie in the state, with their leaves, in the order in which they were completed."""
+    found: list[_Known] = []
+    for path in project.state.models.glob(f"{recipe}-*/declaration.json"):
+        document = read_object(path)
+        if document is not None and document["leaves"].get("recipe.name") == f'"{recipe}"':
+            found.append(_Known(path.parent.name, document["leaves"], path.stat().st_mtime_ns))
+    return found
+
+
+def _report_reason(project: Project, resolved: ResolvedRecipe, model_id: str) -> str | None:
+    """Why the model must be judged again; None where its report is there and was made from the rows that are there."""
+    folder = project.state.reports / model_id
+    report = read_object(folder / "report.json")
+    if report is None or not (folder / "report.html").is_file():
+        return "the model was not judged yet"
+    return None
+
+
+def _model_step(resolved: ResolvedRecipe, reason: str, changes: tuple[Change, ...] = ()) -> Step:
+    return Step(f"{resolved.name}/model", _model_partition(resolved), reason, changes)
+
+
+def _report_step(resolved: ResolvedRecipe, reason: str) -> Step:
+    return Step(f"{resolved.name}/report", _model_partition(resolved), reason)
+
+
+def _model_partition(resolved: ResolvedRecipe) -> tuple[str, ...]:
+    return (resolved.as_of.isoformat(),) if resolved.as_of is not None else ()
+
+
+def _stored_key(path: Path) -> str | None:
+    document = read_object(path)
+    return None if document is None else document.get("key")
+
+
+def _days(keys: Sequence[str]) -> str:
+    if len(keys) <= _NAMED:
+        return f"{', '.join(keys)} {'is' if len(keys) == 1 else 'are'}"
+    return f"{len(keys)} partitions ({keys[0]} to {keys[-1]}) are"
