@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from mtac_assets.spec.errors import Finding
 from mtac_assets.tracking.errors import Refused, unreachable
-from mtac_assets.tracking.settings import child_environment, is_server, tracking_uri
+from mtac_assets.tracking.settings import artifact_location, child_environment, is_server, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow.tracking.client import MlflowClient
@@ -65,6 +65,24 @@ def connected(project: Project, where: str) -> Iterator[MlflowClient]:
         ) from error
     except (requests.RequestException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
         raise unreachable(where, _first_line(error)) from error
+
+
+def ensure_experiment(project: Project, mlflow_client: MlflowClient, name: str) -> str:
+    """Id of the experiment called `name`, made where it does not exist; its files lie where the project wants them."""
+    from mlflow.exceptions import MlflowException
+
+    found = mlflow_client.get_experiment_by_name(name)
+    if found is not None and found.lifecycle_stage == "deleted":
+        mlflow_client.restore_experiment(found.experiment_id)
+    if found is not None:
+        return found.experiment_id
+    try:
+        return mlflow_client.create_experiment(name, artifact_location=artifact_location(project, name))
+    except MlflowException as error:
+        found = mlflow_client.get_experiment_by_name(name)  # another process may have been quicker
+        if error.error_code != "RESOURCE_ALREADY_EXISTS" or found is None:
+            raise
+        return found.experiment_id
 
 
 @lru_cache(maxsize=8)

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from mtac_assets.provenance.digest import canonical_json, sha256_file
 from mtac_assets.spec.errors import Finding
 from mtac_assets.tracking import limits
-from mtac_assets.tracking.connection import connected
+from mtac_assets.tracking.connection import connected, ensure_experiment
 from mtac_assets.tracking.errors import Refused
 from mtac_assets.tracking.outbox import FILES, Folder
-from mtac_assets.tracking.settings import artifact_location, tracking_uri
+from mtac_assets.tracking.settings import tracking_uri
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -68,7 +68,7 @@ def _run(project: Project, mlflow_client: MlflowClient, folder: Folder) -> dict[
     if state.get("store") == tracking_uri(project):
         return state
     header = folder.header()
-    experiment_id = _experiment(project, mlflow_client, header["experiment"])
+    experiment_id = ensure_experiment(project, mlflow_client, header["experiment"])
     run = _existing(mlflow_client, experiment_id, folder, header) or mlflow_client.create_run(
         experiment_id,
         start_time=header["at_ms"],
@@ -83,23 +83,6 @@ def _run(project: Project, mlflow_client: MlflowClient, folder: Folder) -> dict[
     state = {"store": tracking_uri(project), "run_id": run_id, "experiment_id": experiment_id, "sequence": 0}
     folder.mark_delivered(state)
     return state
-
-
-def _experiment(project: Project, mlflow_client: MlflowClient, name: str) -> str:
-    from mlflow.exceptions import MlflowException
-
-    found = mlflow_client.get_experiment_by_name(name)
-    if found is not None and found.lifecycle_stage == "deleted":
-        mlflow_client.restore_experiment(found.experiment_id)
-    if found is not None:
-        return found.experiment_id
-    try:
-        return mlflow_client.create_experiment(name, artifact_location=artifact_location(project, name))
-    except MlflowException as error:
-        found = mlflow_client.get_experiment_by_name(name)  # another process may have been quicker
-        if error.error_code != "RESOURCE_ALREADY_EXISTS" or found is None:
-            raise
-        return found.experiment_id
 
 
 def _existing(mlflow_client: MlflowClient, experiment_id: str, folder: Folder, header: Mapping[str, Any]) -> Run | None:
