@@ -14,7 +14,18 @@ from urllib.parse import urlsplit
 
 from mtac_assets.spec.dataset import Contract, DailyPartitions, FilesSource, PackageSource, SqlSource
 from mtac_assets.spec.environment import Launcher, Promotion
-from mtac_assets.spec.recipe import Data, Evaluation, Features, Gates, Model, Split, Training, Triggers, Window
+from mtac_assets.spec.recipe import (
+    BUILT_IN_MODELS,
+    Data,
+    Evaluation,
+    Features,
+    Gates,
+    Model,
+    Split,
+    Training,
+    Triggers,
+    Window,
+)
 from mtac_assets.spec.validate import Check, Problem, closest
 from mtac_assets.spec.yaml import FieldPath, dotted
 
@@ -104,9 +115,12 @@ def _feature_columns(features: Features) -> Iterator[Problem]:
 
 @_rule(RECIPE, "model")
 def _model_known(model: Model) -> Iterator[Problem]:
-    """The kind's form is the schema's business; what a built-in model takes is the model's own (`training`)."""
-    if any(not key for key in model.settings):
-        yield Problem(("model", "settings"), "a setting without a name", "a name for each setting", "name or remove it")
+    """Which settings a model takes is for the model to say (`training`)."""
+    if ":" not in model.kind and model.kind not in BUILT_IN_MODELS:
+        guess = closest(model.kind, BUILT_IN_MODELS)
+        expected = f"one of: {', '.join(BUILT_IN_MODELS)}; or module:function in the recipe's folder"
+        remedy = f"write `{guess}`" if guess else "write one of them"
+        yield Problem(("model", "kind"), f"no model is called `{model.kind}`", expected, remedy)
 
 
 @_rule(RECIPE, "training")
@@ -172,7 +186,7 @@ def _schedule(triggers: Triggers) -> Iterator[Problem]:
 
 
 _CRON_RANGES = (("minute", 0, 59), ("hour", 0, 23), ("day of month", 1, 31), ("month", 1, 12), ("day of week", 0, 7))
-_CRON_NAMES = (
+_CRON_NAMES: tuple[dict[str, int], ...] = (
     {},
     {},
     {},

@@ -80,7 +80,7 @@ class DailyPartitions(Spec):
         Discriminator(by_shape),
     ] = Field(description="What tells a row's day: one date column, or three columns.")
     start: Day = Field(description="First day.")
-    end: Day | None = Field(None, description="Last day; null while data keeps arriving.")
+    end: Day | None = Field(default=None, description="Last day; null while data keeps arriving.")
 
 
 class NoPartitions(Spec):
@@ -124,16 +124,16 @@ class Dataset(Spec):
 
     schema_version: Version = Field(description="Version of this language.")
     name: Name = Field(description="The dataset's name, and its folder's.")
-    description: str = Field("", description="What a row is, in a sentence.")
-    owner: Owner | None = Field(None, description="team:NAME or an e-mail address.")
+    description: str = Field(default="", description="What a row is, in a sentence.")
+    owner: Owner | None = Field(default=None, description="team:NAME or an e-mail address.")
     source: Source = Field(description="Where the data comes from.")
     partitions: Partitions = Field(description="How the data is cut.")
     key: tuple[Column, ...] = Field(
         min_length=1, description="Columns that together name a row; no two rows share them."
     )
     event_time: Column | None = Field(
-        None,
+        default=None,
         description="Column of the moment at which a row's question is asked, in UTC. Needed with daily partitions.",
     )
-    outcome_columns: tuple[Column, ...] = Field((), description="Columns known only after that moment.")
+    outcome_columns: tuple[Column, ...] = Field(default=(), description="Columns known only after that moment.")
     contract: Contract = Field(description="What a partition must be like.")

@@ -14,40 +14,42 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 class DataStore(Spec):
     """Where versioned data is kept."""
 
-    remote: str | None = Field(None, description="DVC remote, any URL that DVC knows; null: a folder in the state.")
+    remote: str | None = Field(
+        default=None, description="DVC remote, any URL that DVC knows; null: a folder in the state."
+    )
 
 
 class Mlflow(Spec):
     """Where trainings are recorded."""
 
-    tracking_uri: str | None = Field(None, description="MLflow server; null: SQLite and folders in the state.")
+    tracking_uri: str | None = Field(default=None, description="MLflow server; null: SQLite and folders in the state.")
 
 
 class Dagster(Spec):
     """How Dagster runs steps."""
 
-    executor: Literal["in_process", "multiprocess"] = Field("in_process", description="Executor of the jobs.")
+    executor: Literal["in_process", "multiprocess"] = Field(default="in_process", description="Executor of the jobs.")
 
 
 class Ports(Spec):
     """Ports on loopback."""
 
-    webserver: Port = Field(3000, description="Dagster's web server.")
-    mlflow: Port = Field(5000, description="MLflow.")
+    webserver: Port = Field(default=3000, description="Dagster's web server.")
+    mlflow: Port = Field(default=5000, description="MLflow.")
 
 
 class Launcher(Spec):
     """Where training runs."""
 
-    kind: Literal["process"] = Field("process", description="A process on this machine.")
-    workers: Count = Field(1, description="Workers; their number changes no bit.")
+    kind: Literal["process"] = Field(default="process", description="A process on this machine.")
+    workers: Count = Field(default=1, description="Workers; their number changes no bit.")
 
 
 class Limits(Spec):
     """What keeps one run from harming the others."""
 
     run_seconds: Count = Field(description="A run that takes longer is ended.")
-    concurrent_trainings: Count = Field(1, description="Trainings at a time.")
+    concurrent_trainings: Count = Field(default=1, description="Trainings at a time.")
 
 
 class ReproductionRule(Spec):
@@ -56,9 +58,10 @@ class ReproductionRule(Spec):
     segments: Annotated[
         Annotated[Literal["all"], Tag("<word>")] | Annotated[int, Field(ge=1), Tag("<number>")],
         Discriminator(lambda value: "<word>" if isinstance(value, str) else "<number>"),
-    ] = Field("all", description="Segments to replay: `all`, or how many at random.")
+    ] = Field(default="all", description="Segments to replay: `all`, or how many at random.")
     environment: Literal["match", "any"] = Field(
-        "match", description="`match`: the reproducing environment equals the model's; `any`: a difference is recorded."
+        default="match",
+        description="`match`: the reproducing environment equals the model's; `any`: a difference is recorded.",
     )
 
 
@@ -68,12 +71,12 @@ class Promotion(Spec):
     branches: tuple[str, ...] = Field(min_length=1, description="Branches (patterns with *) a model may come from.")
     require_clean: bool = Field(description="Refuse models of a working tree with uncommitted changes.")
     require_approval: bool = Field(description="Wait for a named person.")
-    approvers: tuple[str, ...] = Field((), description="Who may approve; empty: any named person.")
+    approvers: tuple[str, ...] = Field(default=(), description="Who may approve; empty: any named person.")
     reproduction: ReproductionRule = Field(
         default_factory=ReproductionRule, description="What a reproduction must be like."
     )
     moved_alias: Literal["restore", "freeze"] = Field(
-        "restore",
+        default="restore",
         description="What happens when an alias was moved by hand: put it back, or stop promotions until a person did.",
     )
 

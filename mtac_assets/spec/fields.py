@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,62}$"
 COLUMN_PATTERN = r"^[^\x00-\x1f\x7f`]{1,128}$"
 FUNCTION_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
+MODEL_PATTERN = rf"^[a-z][a-z0-9_]*$|{FUNCTION_PATTERN}"
 OWNER_PATTERN = r"^(team:[A-Za-z0-9_.-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$"
 VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 SCHEMA_VERSION = 1
@@ -53,7 +54,7 @@ Day = Annotated[date, BeforeValidator(_iso_date), WithJsonSchema({"type": "strin
 
 def by_kind(value: Any) -> str | None:
     """Tag of a section that its `kind` decides. In brackets, which no field name has, so that paths can drop it."""
-    kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+    kind: Any = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)  # pyright: ignore[reportUnknownMemberType]
     return f"<{kind}>" if isinstance(kind, str) else None
 
 

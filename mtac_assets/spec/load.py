@@ -134,15 +134,14 @@ def _datasets(project: Project, document: Placed) -> tuple[list[Named], list[Fin
 
 
 def _dataset_names(data: Any) -> Iterator[tuple[FieldPath, str]]:
-    section = data.get("data") if isinstance(data, dict) else None
-    if not isinstance(section, dict):
-        return
-    rows, lookups = section.get("rows"), section.get("lookups")
-    if isinstance(rows, str):
-        yield ("data", "rows"), rows
-    for position, name in enumerate(lookups if isinstance(lookups, list) else []):
-        if isinstance(name, str) and name != rows and name not in lookups[:position]:
-            yield ("data", "lookups", position), name
+    rows, lookups = yaml.value_at(data, ("data", "rows")), yaml.value_at(data, ("data", "lookups"))
+    seen: set[str] = set()
+    listed: list[Any] = lookups if isinstance(lookups, list) else []
+    named: list[tuple[FieldPath, Any]] = [(("data", "lookups", position), name) for position, name in enumerate(listed)]
+    for path, name in [(("data", "rows"), rows), *named]:
+        if isinstance(name, str) and name not in seen:
+            seen.add(name)
+            yield path, name
 
 
 def _as_of(recipe: Recipe, as_of: date | None, named: Sequence[Named], display: str) -> list[Finding]:
@@ -162,16 +161,14 @@ def _as_of(recipe: Recipe, as_of: date | None, named: Sequence[Named], display: 
 def _functions(project: Project, document: Placed, paths: Iterable[FieldPath], folder: Path) -> list[Finding]:
     findings: list[Finding] = []
     for path in paths:
-        value = document.data
-        for part in path:
-            value = value.get(part) if isinstance(value, dict) else None
+        value = yaml.value_at(document.data, path)
         if isinstance(value, str) and references.is_function(value):
             findings += _placed(document, references.function_problems(path, value, folder, project.display(folder)))
     return findings
 
 
 def _name_matches(document: Placed, expected: str, container: str) -> list[Finding]:
-    name = document.data.get("name") if isinstance(document.data, dict) else None
+    name = yaml.value_at(document.data, ("name",))
     if not isinstance(name, str) or name == expected:
         return []
     error = f"`name` is {name}, but the {container} is called {expected}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from mtac_assets.spec import yaml
 from mtac_assets.spec.errors import Finding, SpecError
-from mtac_assets.spec.yaml import Document, FieldPath
+from mtac_assets.spec.yaml import Document, FieldPath, value_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +67,20 @@ def _set(data: dict[str, Any], path: FieldPath, value: Any, text: str) -> FieldP
     for position, part in enumerate(path):
         last = position == len(path) - 1
         if isinstance(inner, list):
-            if not isinstance(part, int) or part >= len(inner):
-                have = f"entries 0 to {len(inner) - 1}" if inner else "no entries"
-                raise _wrong(
-                    text, f"`{yaml.dotted(path[:position])}` has {have}", "name one of them, or set the whole list"
-                )
+            length = len(cast("list[Any]", inner))
+            if not isinstance(part, int) or part >= length:
+                have = f"entries 0 to {length - 1}" if length else "no entries"
+                raise _wrong(text, f"`{yaml.dotted(taken)}` has {have}", "name one of them, or set the whole list")
+            taken = (*taken, part)
         elif isinstance(inner, dict):
-            part = str(part)
-            if not last and inner.get(part) is None:
-                inner[part] = {}
+            taken = (*taken, str(part))
+            if not last and value_at(inner, taken[-1:]) is None:
+                inner[taken[-1]] = {}
         else:
-            raise _wrong(text, f"`{yaml.dotted(path[:position])}` has no fields", "set it as a whole")
-        taken = (*taken, part)
+            raise _wrong(text, f"`{yaml.dotted(taken)}` has no fields", "set it as a whole")
         if last:
-            inner[part] = value
-        else:
-            inner = inner[part]
+            inner[taken[-1]] = value
+        inner = value_at(inner, taken[-1:])
     return taken
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from mtac_assets.spec.fields import FUNCTION_PATTERN, Column, Count, Function, Name, Owner, Seed, Spec, Version
+from mtac_assets.spec.fields import MODEL_PATTERN, Column, Count, Function, Name, Owner, Seed, Spec, Version
 
 BUILT_IN_MODELS = ("tabular_ensemble",)
 
@@ -29,7 +29,7 @@ class Data(Spec):
     """Which datasets the model learns from."""
 
     rows: Name = Field(description="The dataset of which each row is one example.")
-    lookups: tuple[Name, ...] = Field((), description="Datasets joined to the rows, point-in-time.")
+    lookups: tuple[Name, ...] = Field(default=(), description="Datasets joined to the rows, point-in-time.")
 
 
 class Window(Spec):
@@ -59,30 +59,32 @@ class Features(Spec):
 
     view: Function = Field(description="module:function in the recipe's folder: dataset rows to feature rows.")
     label: Function = Field(description="module:function in the recipe's folder: dataset rows to 0, 1 or unknown.")
-    numeric: tuple[Column, ...] = Field((), description="Number columns of the view that the model sees.")
-    categorical: tuple[Column, ...] = Field((), description="Category columns of the view that the model sees.")
-    slices: tuple[Column, ...] = Field((), description="Columns of the view by whose values the evaluation is cut.")
+    numeric: tuple[Column, ...] = Field(default=(), description="Number columns of the view that the model sees.")
+    categorical: tuple[Column, ...] = Field(default=(), description="Category columns of the view that the model sees.")
+    slices: tuple[Column, ...] = Field(
+        default=(), description="Columns of the view by whose values the evaluation is cut."
+    )
 
 
 class Model(Spec):
     """The network."""
 
     kind: str = Field(
-        pattern=rf"^({'|'.join(BUILT_IN_MODELS)})$|{FUNCTION_PATTERN}",
+        pattern=MODEL_PATTERN,
         description=f"Built in ({', '.join(BUILT_IN_MODELS)}), or module:function in the recipe's folder.",
     )
-    settings: dict[str, JsonValue] = Field(
-        default_factory=dict, description="What this kind of model takes: width, ..."
-    )
+    settings: dict[str, JsonValue] = Field(default_factory=dict, description="What this kind of model takes.")
 
 
 class LearningRateSchedule(Spec):
     """How the learning rate moves over the steps."""
 
     kind: Literal["constant", "linear", "cosine"] = Field(
-        "constant", description="The shape after the warm-up; to zero."
+        default="constant", description="The shape after the warm-up; to zero."
     )
-    warmup_share: float = Field(0.0, ge=0, lt=1, description="Share of the steps over which the rate rises from zero.")
+    warmup_share: float = Field(
+        default=0.0, ge=0, lt=1, description="Share of the steps over which the rate rises from zero."
+    )
 
 
 class Training(Spec):
@@ -94,23 +96,28 @@ class Training(Spec):
     micro_batch_size: Count = Field(description="Rows a forward pass; divides batch_size.")
     optimizer: Literal["adamw", "adam", "sgd"] = Field(description="The optimizer.")
     learning_rate: float = Field(gt=0, description="Peak learning rate.")
-    weight_decay: float = Field(0.0, ge=0, description="Weight decay.")
-    gradient_clip: float | None = Field(None, gt=0, description="Largest norm of the gradient; null for no limit.")
+    weight_decay: float = Field(default=0.0, ge=0, description="Weight decay.")
+    gradient_clip: float | None = Field(
+        default=None, gt=0, description="Largest norm of the gradient; null for no limit."
+    )
     schedule: LearningRateSchedule = Field(
         default_factory=LearningRateSchedule, description="How the learning rate moves."
     )
     ema_decay: float | None = Field(
-        None,
+        default=None,
         gt=0,
         lt=1,
         description="Decay of the moving average of the weights that becomes the model; null for none.",
     )
-    label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Share by which labels are moved towards one half.")
+    label_smoothing: float = Field(
+        default=0.0, ge=0, lt=0.5, description="Share by which labels are moved towards one half."
+    )
     precision: Literal["float32", "bfloat16"] = Field(description="Number format of the forward and backward pass.")
     device: Literal["cpu", "cuda"] = Field(description="Kind of device.")
     threads: Annotated[int, Field(ge=1, le=1024)] = Field(description="Threads within an operation.")
     instruction_set: Literal["avx2", "default", "avx512"] = Field(
-        "avx2", description="Newest CPU instructions used; `default` is whatever the machine has, hence not portable."
+        default="avx2",
+        description="Newest CPU instructions used; `default` is whatever the machine has, hence not portable.",
     )
     checkpoint_every_steps: Count = Field(description="Steps a segment; the state is kept at the end of each.")
 
@@ -118,10 +125,10 @@ class Training(Spec):
 class Bootstrap(Spec):
     """How the intervals of the metrics are drawn."""
 
-    unit: Literal["day", "row"] = Field("day", description="What is independent: rows of one day are not.")
-    resamples: Annotated[int, Field(ge=100, le=100_000)] = Field(1000, description="Resamples.")
-    confidence: float = Field(0.95, gt=0.5, lt=1, description="Coverage of the interval.")
-    seed: Seed = Field(0, description="Seed of the resampling.")
+    unit: Literal["day", "row"] = Field(default="day", description="What is independent: rows of one day are not.")
+    resamples: Annotated[int, Field(ge=100, le=100_000)] = Field(default=1000, description="Resamples.")
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Coverage of the interval.")
+    seed: Seed = Field(default=0, description="Seed of the resampling.")
 
 
 class Evaluation(Spec):
@@ -129,18 +136,18 @@ class Evaluation(Spec):
 
     bootstrap: Bootstrap = Field(default_factory=Bootstrap, description="How the intervals are drawn.")
     baselines: tuple[Baseline, ...] = Field(
-        ("base_rate", "logistic_regression", "hist_gradient_boosting"),
+        default=("base_rate", "logistic_regression", "hist_gradient_boosting"),
         description="Plain models trained on the same rows.",
     )
-    min_slice_rows: Count = Field(200, description="A slice with fewer rows is marked as small.")
+    min_slice_rows: Count = Field(default=200, description="A slice with fewer rows is marked as small.")
 
 
 class Threshold(Spec):
     """A bound on a metric of all test rows."""
 
     metric: Metric = Field(description="The metric.")
-    min: float | None = Field(None, description="At least; null for no lower bound.")
-    max: float | None = Field(None, description="At most; null for no upper bound.")
+    min: float | None = Field(default=None, description="At least; null for no lower bound.")
+    max: float | None = Field(default=None, description="At most; null for no upper bound.")
 
 
 class SliceFloor(Spec):
@@ -148,8 +155,8 @@ class SliceFloor(Spec):
 
     column: Column = Field(description="One of features.slices.")
     metric: Metric = Field(description="The metric.")
-    min: float | None = Field(None, description="At least; null for no lower bound.")
-    max: float | None = Field(None, description="At most; null for no upper bound.")
+    min: float | None = Field(default=None, description="At least; null for no lower bound.")
+    max: float | None = Field(default=None, description="At most; null for no upper bound.")
 
 
 class BaselineGate(Spec):
@@ -157,37 +164,41 @@ class BaselineGate(Spec):
 
     name: Baseline = Field(description="One of evaluation.baselines.")
     metric: Metric = Field(description="The metric.")
-    min_improvement: float = Field(0.0, ge=0, description="By at least this much, in the metric's better direction.")
+    min_improvement: float = Field(
+        default=0.0, ge=0, description="By at least this much, in the metric's better direction."
+    )
 
 
 class ChampionGate(Spec):
     """The model must beat the champion on the same rows, and not by noise."""
 
     metric: Metric = Field(description="The metric.")
-    alpha: float = Field(0.05, gt=0, lt=0.5, description="Largest chance of promoting a model that is no better.")
-    min_effect: float = Field(0.0, ge=0, description="By at least this much, in the metric's better direction.")
+    alpha: float = Field(
+        default=0.05, gt=0, lt=0.5, description="Largest chance of promoting a model that is no better."
+    )
+    min_effect: float = Field(default=0.0, ge=0, description="By at least this much, in the metric's better direction.")
 
 
 class Gates(Spec):
     """Rules a model must pass before it is promoted. Stamps, leakage and reproduction are always among them."""
 
-    thresholds: tuple[Threshold, ...] = Field((), description="Bounds on metrics of all test rows.")
-    slices: tuple[SliceFloor, ...] = Field((), description="Bounds on metrics of each slice.")
-    baseline: BaselineGate | None = Field(None, description="Comparison with a baseline; null for none.")
-    champion: ChampionGate | None = Field(None, description="Comparison with the champion; null for none.")
+    thresholds: tuple[Threshold, ...] = Field(default=(), description="Bounds on metrics of all test rows.")
+    slices: tuple[SliceFloor, ...] = Field(default=(), description="Bounds on metrics of each slice.")
+    baseline: BaselineGate | None = Field(default=None, description="Comparison with a baseline; null for none.")
+    champion: ChampionGate | None = Field(default=None, description="Comparison with the champion; null for none.")
 
 
 class CronSchedule(Spec):
     """A time of day, week or month."""
 
     cron: str = Field(description="Five fields: minute, hour, day of month, month, day of week.")
-    timezone: str = Field("UTC", description="Name of a time zone, such as America/New_York.")
+    timezone: str = Field(default="UTC", description="Name of a time zone, such as America/New_York.")
 
 
 class Triggers(Spec):
     """What starts a line."""
 
-    schedule: CronSchedule | None = Field(None, description="Start at these times; null for never.")
+    schedule: CronSchedule | None = Field(default=None, description="Start at these times; null for never.")
 
 
 class Recipe(Spec):
@@ -195,13 +206,13 @@ class Recipe(Spec):
 
     schema_version: Version = Field(description="Version of this language.")
     name: Name = Field(description="The recipe's name, and its folder's.")
-    description: str = Field("", description="What the model answers, in a sentence.")
-    owner: Owner | None = Field(None, description="team:NAME or an e-mail address.")
+    description: str = Field(default="", description="What the model answers, in a sentence.")
+    owner: Owner | None = Field(default=None, description="team:NAME or an e-mail address.")
     data: Data = Field(description="Which datasets the model learns from.")
     window: Window | None = Field(
-        None, description="Days to train, validate and test on; null for a recipe without time."
+        default=None, description="Days to train, validate and test on; null for a recipe without time."
     )
-    split: Split | None = Field(None, description="How rows are parted; only in a recipe without time.")
+    split: Split | None = Field(default=None, description="How rows are parted; only in a recipe without time.")
     features: Features = Field(description="What the model sees of a row.")
     model: Model = Field(description="The network.")
     training: Training = Field(description="The loop.")

@@ -49,28 +49,29 @@ def _tidy(node: Any) -> Any:
 
 def node_at(schema: Mapping[str, Any], path: FieldPath, data: Any) -> dict[str, Any] | None:
     """The schema of the field at `path`; where `kind` decides, `data` tells which branch is meant. None: no such field."""
-    node: Mapping[str, Any] | None = _resolve(schema, schema)
+    node = resolve(schema, schema)
     for part in path:
-        node = _branch(schema, node, data)
-        if node is None:
+        branch = _branch(node, data)
+        inner: Any = branch.get("items") if isinstance(part, int) else _member(branch, part)
+        if inner is True:
+            return {}  # a setting: any JSON value
+        if not inner:
             return None
-        if isinstance(part, int):
-            node = node.get("items")
-            data = data[part] if isinstance(data, list) and part < len(data) else None
-        else:
-            known = node.get("properties", {}).get(part)
-            extra = node.get("additionalProperties")
-            node = known if known is not None else next(iter(node.get("patternProperties", {}).values()), None) or extra
-            data = data.get(part) if isinstance(data, dict) else None
-        if node is True:
-            return {}
-        if not isinstance(node, Mapping):
-            return None
-        node = _resolve(schema, node)
-    return dict(node) if node is not None else None
+        node = resolve(schema, inner)
+        try:
+            data = data[part]
+        except (KeyError, IndexError, TypeError):
+            data = None
+    return node
 
 
-def _resolve(schema: Mapping[str, Any], node: Mapping[str, Any]) -> dict[str, Any]:
+def _member(node: Mapping[str, Any], name: str) -> Any:
+    known = node.get("properties", {}).get(name)
+    patterned: list[Any] = list(node.get("patternProperties", {}).values())
+    return known if known is not None else patterned[0] if patterned else node.get("additionalProperties")
+
+
+def resolve(schema: Mapping[str, Any], node: Mapping[str, Any]) -> dict[str, Any]:
     """`node` with its reference followed, its own words first; branches of a choice likewise."""
     if "$ref" in node:
         target = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
@@ -78,45 +79,41 @@ def _resolve(schema: Mapping[str, Any], node: Mapping[str, Any]) -> dict[str, An
     result = dict(node)
     for choice in ("oneOf", "anyOf"):
         if choice in result:
-            result[choice] = [_resolve(schema, branch) for branch in result[choice]]
+            result[choice] = [resolve(schema, branch) for branch in result[choice]]
     return result
 
 
-def _branch(schema: Mapping[str, Any], node: Mapping[str, Any] | None, data: Any) -> dict[str, Any] | None:
-    """The branch of a choice that takes members: the one whose `kind` the data names, else the first."""
-    if node is None:
-        return None
-    node = _resolve(schema, node)
-    branches = node.get("oneOf") or node.get("anyOf")
-    if not branches:
-        return node
+def _branch(node: dict[str, Any], data: Any) -> dict[str, Any]:
+    """The branch of a choice that has members: the one whose `kind` the data names, else the first."""
+    branches: list[dict[str, Any]] = node.get("oneOf") or node.get("anyOf") or [node]
     compound = [branch for branch in branches if branch.get("type") in ("object", "array")]
+    kind = data.get("kind") if isinstance(data, dict) else None  # pyright: ignore[reportUnknownVariableType]
     for branch in compound:
-        kind = branch.get("properties", {}).get("kind", {}).get("const")
-        if kind is not None and isinstance(data, dict) and data.get("kind") == kind:
+        if kind is not None and branch.get("properties", {}).get("kind", {}).get("const") == kind:
             return branch
-    return compound[0] if compound else None
+    return compound[0] if compound else {}
 
 
 def describe(node: Mapping[str, Any]) -> str:
-    """What a field expects, in words: `a whole number, at least 1: Passes over the training rows.`"""
-    meaning = node.get("description", "").rstrip(".")
-    kind = _kind(node)
-    return f"{kind} ({meaning[0].lower()}{meaning[1:]})" if meaning else kind
+    """What a field expects, in words: `a whole number, at least 1 (passes over the training rows)`."""
+    meaning = str(node.get("description", "")).rstrip(".")
+    return f"{kind_of(node)} ({meaning[0].lower()}{meaning[1:]})" if meaning else kind_of(node)
 
 
-def _kind(node: Mapping[str, Any]) -> str:
+def kind_of(node: Mapping[str, Any]) -> str:
     if "const" in node:
         return str(node["const"])
     if "enum" in node:
         return "one of: " + ", ".join(str(choice) for choice in node["enum"])
     branches = node.get("oneOf") or node.get("anyOf")
     if branches:
-        return " or ".join(_kind(branch) for branch in branches)
+        return " or ".join(dict.fromkeys(kind_of(branch) for branch in branches))
     kind = node.get("type")
     if kind == "array":
         items = node.get("items")
-        return "a list of " + _kind(items).removeprefix("a ") if items else "a list"
+        return (
+            "a list" + (", not empty" if node.get("minItems") else "") + (f", each {kind_of(items)}" if items else "")
+        )
     if kind in ("integer", "number"):
         return ("a whole number" if kind == "integer" else "a number") + _bounds(node)
     if kind == "string":
@@ -141,6 +138,7 @@ def _text(node: Mapping[str, Any]) -> str:
         fields.COLUMN_PATTERN: "a column name",
         fields.FUNCTION_PATTERN: "module:function",
         fields.OWNER_PATTERN: "team:NAME or an e-mail address",
+        fields.MODEL_PATTERN: "the name of a built-in model, or module:function",
         fields.VARIABLE_PATTERN: "the name of an environment variable",
     }
     pattern = node.get("pattern")

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from mtac_assets.spec.errors import Finding
 from mtac_assets.spec.fields import Spec
-from mtac_assets.spec.yaml import FieldPath, dotted
+from mtac_assets.spec.yaml import FieldPath, dotted, value_at
 
 M = TypeVar("M", bound=Spec)
 
@@ -84,6 +84,8 @@ def _sound_sections(
     model: type[M], data: dict[str, Any], paths: list[FieldPath], error: ValidationError
 ) -> dict[str, Any]:
     """Top-level fields that are valid, once keys that nobody knows are taken away."""
+    from pydantic import TypeAdapter
+
     data = copy.deepcopy(data)
     for entry, path in zip(error.errors(include_url=False, include_context=False), paths, strict=True):
         if entry["type"] == "extra_forbidden":
@@ -131,7 +133,7 @@ def _findings(model: type[M], document: Placed, error: ValidationError) -> list[
             findings[path] = _wrong_kind(path, document, node)
         else:
             expected = describe(node) if node else entry["msg"]
-            value = _value_at(document.data, path)
+            value = value_at(document.data, path)
             remedy = _remedy(name, value, node)
             findings[path] = Finding(f"`{name}` is {_shown(value)}", where, expected, remedy)
     return list(findings.values())
@@ -144,7 +146,7 @@ def _unknown_key(path: FieldPath, where: str, known: list[str]) -> Finding:
 
 
 def _wrong_kind(path: FieldPath, document: Placed, node: Mapping[str, Any] | None) -> Finding:
-    value = _value_at(document.data, path)
+    value = value_at(document.data, path)
     kinds = [branch["properties"]["kind"]["const"] for branch in (node or {}).get("oneOf", [])]
     expected = f"a map with `kind`, one of: {', '.join(kinds)}"
     if not isinstance(value, dict):
@@ -180,15 +182,6 @@ def closest(word: str, known: Sequence[str]) -> str | None:
 
     found = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return found[0] if found else None
-
-
-def _value_at(data: Any, path: FieldPath) -> Any:
-    for part in path:
-        try:
-            data = data[part]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return data
 
 
 def _shown(value: Any) -> str:

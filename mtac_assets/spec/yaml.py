@@ -71,6 +71,16 @@ def dotted(path: FieldPath) -> str:
     return ".".join(str(part) for part in path)
 
 
+def value_at(data: Any, path: FieldPath) -> Any:
+    """The value at `path`, None where there is none."""
+    for part in path:
+        try:
+            data = data[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return data
+
+
 def read(path: Path, name: str | None = None) -> Document:
     """Parse the file at `path`, of which no more than the limit is read. Raises SpecError."""
     name = name or str(path)
