@@ -1,0 +1,129 @@
+"""A dataset's asset: one partition a day, a range of days in one run, the contract as its blocking check."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from mtac_assets.orchestration import metadata
+from mtac_assets.orchestration.errors import as_failure
+from mtac_assets.orchestration.partition_events import Materialized, report, reported_output
+from mtac_assets.orchestration.partitions import dataset_partitions
+
+if TYPE_CHECKING:
+    from mtac_assets.data.ingest import DayResult
+    from mtac_assets.orchestration.place import DatasetPlace
+
+CONTRACT_CHECK = "contract"
+ALL = "all"
+SHOWN_DAYS = 40
+
+
+def dataset_asset(place: "DatasetPlace") -> dg.AssetsDefinition:
+    """Read, validate, store and version the requested days. Good days are kept when others fail their contract."""
+    dataset, project = place.dataset, place.project
+    partitions = dataset_partitions(dataset)
+
+    @dg.asset(
+        key=place.key,
+        description=dataset.description,
+        group_name="datasets",
+        owners=[dataset.owner] if dataset.owner else None,
+        kinds={dataset.source.kind, "parquet", "dvc"},
+        partitions_def=partitions,
+        dagster_type=dg.Nothing,
+        backfill_policy=dg.BackfillPolicy.single_run() if partitions is not None else None,
+        metadata=_definition_metadata(place),
+        check_specs=[
+            dg.AssetCheckSpec(
+                CONTRACT_CHECK,
+                asset=place.key,
+                blocking=True,
+                description="Every requested day keeps the dataset's contract. A day that breaks it is not stored.",
+            )
+        ],
+    )
+    def ingest_days(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None] | dg.AssetCheckResult]:
+        from mtac_assets.data.ingest import ingest
+        from mtac_assets.data.versioning import version
+
+        keys = tuple(context.partition_keys) if context.has_partition_key_range else (ALL,)
+        with as_failure():
+            days = ingest(project, dataset, keys).days
+            version(project, dataset, [day.key for day in days if day.manifest is not None])
+        report(context, [_materialized(day, partitioned=partitions is not None) for day in days if day.manifest])
+        written = sum(day.status == "written" for day in days)
+        context.log.info(
+            f"{dataset.name}: {written} of {len(days)} days written, {_count(days, 'unchanged')} unchanged"
+        )
+        yield reported_output()
+        yield contract_result(days)
+
+    return ingest_days
+
+
+def contract_result(days: Sequence["DayResult"]) -> dg.AssetCheckResult:
+    """The blocking check of a range: passed when no day failed, with the evidence of those that did."""
+    failed = [day for day in days if day.status == "failed"]
+    findings = [finding for day in failed for finding in day.findings]
+    evidence: dict[str, Any] = {
+        "days": len(days),
+        "failed days": len(failed),
+        "rows": sum(day.manifest.rows for day in days if day.manifest is not None),
+        "quarantined rows": sum(day.quarantined_rows for day in days),
+        "checks": metadata.table(["check", "days passed", "days failed"], _checks_by_name(days)),
+    }
+    if failed:
+        evidence["what went wrong"] = metadata.findings_table(findings[:SHOWN_DAYS])
+        evidence["findings"] = dg.MetadataValue.json([finding.document() for finding in findings[:SHOWN_DAYS]])
+    description = None
+    if failed:
+        named = ", ".join(day.key for day in failed[:5]) + (" …" if len(failed) > 5 else "")
+        description = f"{len(failed)} of {len(days)} days break the contract: {named}"
+    return dg.AssetCheckResult(
+        check_name=CONTRACT_CHECK,
+        passed=not failed,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=description,
+        metadata=evidence,
+    )
+
+
+def _materialized(day: "DayResult", *, partitioned: bool) -> Materialized:
+    manifest = day.manifest
+    assert manifest is not None
+    shown: dict[str, Any] = {
+        "dagster/row_count": manifest.rows,
+        "quarantined rows": day.quarantined_rows,
+        "state": day.status,
+        "content digest": manifest.content_digest,
+        "file size (bytes)": manifest.file_size,
+        "dagster/column_schema": metadata.schema(manifest.columns),
+    }
+    return Materialized(day.key if partitioned else None, manifest.content_digest, shown)
+
+
+def _definition_metadata(place: "DatasetPlace") -> dict[str, Any]:
+    dataset = place.dataset
+    contract = place.folder / f"{dataset.contract.schema.partition(':')[0]}.py"
+    bounds = dataset.contract.rows
+    return {
+        "source": dg.MetadataValue.json(dataset.source.model_dump(mode="json")),
+        "row key": ", ".join(dataset.key),
+        "rows a partition": f"{bounds.min:,} to {bounds.max:,}",
+        "quarantined at most": f"{dataset.contract.max_quarantined:.1%} of a partition's rows",
+        "known only afterwards": ", ".join(dataset.outcome_columns) or "nothing",
+        "dagster/code_references": metadata.code(place.folder / "dataset.yaml", contract),
+    }
+
+
+def _checks_by_name(days: Sequence["DayResult"]) -> list[list[Any]]:
+    counted: dict[str, list[int]] = {}
+    for day in days:
+        for check in day.checks:
+            counted.setdefault(check.name, [0, 0])[0 if check.passed else 1] += 1
+    return [[name, passed, failed] for name, (passed, failed) in counted.items()]
+
+
+def _count(days: Sequence["DayResult"], status: str) -> int:
+    return sum(day.status == status for day in days)

@@ -1,0 +1,127 @@
+"""A recipe's model of one as-of date: trained in a process of its own, kept as a pack under its Model ID."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from mtac_assets.orchestration import curve, metadata
+from mtac_assets.orchestration.assets.training_set import as_of
+from mtac_assets.orchestration.child import pipes_environment, retried_where_killed
+from mtac_assets.orchestration.errors import as_failure
+from mtac_assets.orchestration.instance import TRAINING_POOL
+from mtac_assets.orchestration.partitions import as_of_partitions
+from mtac_assets.orchestration.resources.mlflow import MlflowTracking
+from mtac_assets.orchestration.resources.mlflow import metadata as mlflow_metadata
+from mtac_assets.orchestration.settings import MLFLOW, SETTINGS
+from mtac_assets.provenance.files import read_json
+
+if TYPE_CHECKING:
+    from mtac_assets.orchestration.place import RecipePlace
+    from mtac_assets.orchestration.settings import RunSettings
+    from mtac_assets.provenance.identity import Declaration
+    from mtac_assets.spec.resolved import ResolvedRecipe
+
+INTACT_CHECK = "intact"
+MODEL_ID_TAG = "mtac/model_id"
+
+
+def model_asset(place: "RecipePlace") -> dg.AssetsDefinition:
+    """Train, unless an intact pack of the same fingerprint is there; record it in MLflow; check every digest."""
+    recipe, window = place.recipe, place.recipe.window
+
+    @dg.asset(
+        key=place.key("model"),
+        description=f"{recipe.description}\n\nWeights, schema and provenance of one model, named by what decided its weights.",
+        group_name=place.name,
+        owners=[recipe.owner] if recipe.owner else None,
+        kinds={"pytorch", "mlflow"},
+        deps=[place.key("training_set")],
+        partitions_def=as_of_partitions(window, place.rows) if window else None,
+        metadata=_definition_metadata(place),
+        pool=TRAINING_POOL,
+        required_resource_keys={SETTINGS, MLFLOW},
+        check_specs=[
+            dg.AssetCheckSpec(
+                INTACT_CHECK,
+                asset=place.key("model"),
+                blocking=True,
+                description="Every file of the pack has the size and SHA-256 that it was published with.",
+            )
+        ],
+    )
+    def train_model(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        from mtac_assets.provenance.identity import declare
+        from mtac_assets.provenance.intact import pack_problems
+
+        settings: RunSettings = getattr(context.resources, SETTINGS)
+        with as_failure(), retried_where_killed():
+            resolved = place.resolve(settings, as_of(context))
+            declaration = declare(place.project, resolved)
+            model_id = declaration.model_id(place.name)
+            folder = place.project.state.models / model_id
+            context.instance.add_run_tags(context.run_id, {MODEL_ID_TAG: model_id})
+            shown: dict[str, Any] = {}
+            if settings.force or pack_problems(folder):
+                shown = _train(context, place, resolved, declaration, folder)
+            else:
+                context.log.info(f"{model_id} is there and intact: nothing to train")
+        problems = pack_problems(folder)
+        yield dg.MaterializeResult(
+            metadata=_pack_metadata(model_id, declaration.fingerprint, folder) | shown,
+            data_version=dg.DataVersion(read_json(folder / "digests.json")["weights_digest"]),
+            tags={MODEL_ID_TAG: model_id},
+        )
+        yield dg.AssetCheckResult(
+            check_name=INTACT_CHECK,
+            passed=not problems,
+            metadata={
+                "files": len(read_json(folder / "pack.json")["files"]),
+                "problems": "\n".join(problems) or "none",
+            },
+        )
+
+    return train_model
+
+
+def _train(
+    context: dg.AssetExecutionContext,
+    place: "RecipePlace",
+    resolved: "ResolvedRecipe",
+    declaration: "Declaration",
+    folder: Path,
+) -> dict[str, Any]:
+    """Train in the launcher's process, recorded while it works; returns the link to MLflow."""
+    from mtac_assets.tracking.description import training
+    from mtac_assets.training.launch import train
+
+    mlflow: MlflowTracking = getattr(context.resources, MLFLOW)
+    with mlflow.start(training(resolved, declaration, dagster_run_id=context.run_id)) as recorder:
+        with recorder.watching(folder / "progress.jsonl"), pipes_environment(context) as environment:
+            train(place.project, resolved, folder, context.run_id, pipes=environment)
+        recorder.folder("model", folder)
+    return dict(mlflow_metadata(recorder.finish()))
+
+
+def _pack_metadata(model_id: str, fingerprint: str, folder: Path) -> dict[str, Any]:
+    training, digests = read_json(folder / "training.json"), read_json(folder / "digests.json")
+    return {
+        "Model ID": model_id,
+        "loss": curve.picture(training["curve"]),
+        "training": metadata.table(
+            ["steps", "epochs", "seconds"], [[training[k] for k in ("steps", "epochs", "seconds")]]
+        ),
+        "fingerprint": fingerprint,
+        "weights digest": digests["weights_digest"],
+        "pack": metadata.file_link(folder),
+    }
+
+
+def _definition_metadata(place: "RecipePlace") -> dict[str, Any]:
+    recipe = place.recipe
+    return {
+        "model": recipe.model.kind,
+        "training": dg.MetadataValue.json(recipe.training.model_dump(mode="json")),
+        "dagster/code_references": metadata.code(place.folder / "recipe.yaml"),
+    }

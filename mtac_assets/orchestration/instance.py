@@ -1,0 +1,112 @@
+"""Dagster's home: its configuration, written from the environment, and the instance that opens it.
+
+`dagster.yaml` is for the web server, the daemon and the runs they launch. `command-line.yaml` opens the same databases for
+`mtac run`, without capturing a step's standard output: that costs four processes a step and swallows the terminal's bar.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mtac_assets.orchestration.event_log import BATCH_SIZE, BATCH_SIZE_VARIABLE
+from mtac_assets.provenance.files import write_atomic
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from mtac_assets.spec.project import Project
+
+TRAINING_POOL = "training"
+CONCURRENT_RUNS = 4
+SERVER_CONFIG = "dagster.yaml"
+COMMAND_LINE_CONFIG = "command-line.yaml"
+KEEP_TICKS_DAYS = {"skipped": 7, "failure": 30, "success": 90}
+
+
+def environment_variables(project: Project) -> dict[str, str]:
+    """What a process that speaks to this project's Dagster needs in its environment."""
+    return {
+        "DAGSTER_HOME": str(project.state.dagster.absolute()),
+        BATCH_SIZE_VARIABLE: str(BATCH_SIZE),
+        "APP_ENV": project.environment.name,
+    }
+
+
+def prepare_dagster_home(project: Project) -> Path:
+    """Make DAGSTER_HOME fit the environment's limits; files that are right already are not touched."""
+    home = project.state.dagster.absolute()
+    home.mkdir(parents=True, exist_ok=True)
+    _write(home / SERVER_CONFIG, configuration(project) | {"compute_logs": _captured_logs(home)})
+    nothing = {"module": "dagster.core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
+    _write(home / COMMAND_LINE_CONFIG, configuration(project) | {"compute_logs": nothing})
+    return home
+
+
+@contextmanager
+def instance(project: Project) -> Iterator[dg.DagsterInstance]:
+    """The project's Dagster instance, as the command line uses it; events of many partitions are stored in batches."""
+    import dagster as dg
+
+    home = prepare_dagster_home(project)
+    before = os.environ.get(BATCH_SIZE_VARIABLE)
+    os.environ[BATCH_SIZE_VARIABLE] = str(BATCH_SIZE)
+    try:
+        with dg.DagsterInstance.from_config(str(home), COMMAND_LINE_CONFIG) as opened:
+            limit_trainings(opened, project.environment.limits.concurrent_trainings)
+            yield opened
+    finally:
+        if before is None:
+            del os.environ[BATCH_SIZE_VARIABLE]
+        else:
+            os.environ[BATCH_SIZE_VARIABLE] = before
+
+
+def limit_trainings(opened: dg.DagsterInstance, limit: int) -> None:
+    """Set how many steps of the training pool may run at a time; pools' limits live in the database, not in a file."""
+    storage = opened.event_log_storage
+    known = {pool.name: pool.limit for pool in storage.get_pool_limits()}
+    if known.get(TRAINING_POOL) != limit:
+        storage.set_concurrency_slots(TRAINING_POOL, limit)
+
+
+def configuration(project: Project) -> dict[str, Any]:
+    """The instance's configuration, without its log capture."""
+    home = project.state.dagster.absolute()
+    limits = project.environment.limits
+    ticks = {"purge_after_days": KEEP_TICKS_DAYS}
+    return {
+        "telemetry": {"enabled": False},
+        "run_storage": _sqlite("dagster._core.storage.runs", "SqliteRunStorage", home / "history"),
+        "event_log_storage": _sqlite(
+            "mtac_assets.orchestration.event_log", "BatchingSqliteEventLogStorage", home / "history" / "runs"
+        ),
+        "schedule_storage": _sqlite("dagster._core.storage.schedules", "SqliteScheduleStorage", home / "schedules"),
+        "local_artifact_storage": _sqlite("dagster._core.storage.root", "LocalArtifactStorage", home),
+        "concurrency": {
+            "pools": {"default_limit": limits.concurrent_trainings, "granularity": "op"},
+            "runs": {"max_concurrent_runs": CONCURRENT_RUNS},
+        },
+        "run_monitoring": {"enabled": True, "max_runtime_seconds": limits.run_seconds},
+        "retention": {"schedule": ticks, "sensor": ticks},
+    }
+
+
+def _sqlite(module: str, kind: str, folder: Path) -> dict[str, Any]:
+    return {"module": module, "class": kind, "config": {"base_dir": str(folder)}}
+
+
+def _captured_logs(home: Path) -> dict[str, Any]:
+    return _sqlite("dagster._core.storage.local_compute_log_manager", "LocalComputeLogManager", home / "storage")
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    import yaml
+
+    note = "# Written by mtac from environments/*.yaml: a change here is lost at the next start.\n"
+    content = (note + yaml.safe_dump(document, sort_keys=False)).encode()
+    if not path.exists() or path.read_bytes() != content:
+        write_atomic(path, content)

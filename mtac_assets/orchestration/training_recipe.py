@@ -1,0 +1,41 @@
+"""The component of a recipe: what its `defs.yaml` names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+
+from mtac_assets.orchestration.assets.features import features_asset
+from mtac_assets.orchestration.assets.model import model_asset
+from mtac_assets.orchestration.assets.report import report_asset
+from mtac_assets.orchestration.assets.training_set import training_set_asset
+from mtac_assets.orchestration.jobs import features_job, train_job
+from mtac_assets.orchestration.place import recipe_place
+from mtac_assets.orchestration.scaffold import RecipeScaffolder
+from mtac_assets.orchestration.schedules import train_schedule
+
+
+@dg.scaffold_with(RecipeScaffolder)
+class TrainingRecipe(dg.Component, dg.Model, dg.Resolvable):
+    """One model's line: features, training set, model, report. Reads the `recipe.yaml` beside its `defs.yaml`.
+
+    It takes no attributes: a value from the surroundings would be an input that nobody pinned.
+    """
+
+    @classmethod
+    def get_spec(cls) -> dg.ComponentTypeSpec:
+        return dg.ComponentTypeSpec(
+            description="One model's line, from features to an evaluation report. Written in recipe.yaml.",
+            tags=["mtac", "model"],
+        )
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        place = recipe_place(Path(context.path))
+        train = train_job(place)
+        cron = place.recipe.triggers.schedule
+        return dg.Definitions(
+            assets=[features_asset(place), training_set_asset(place), model_asset(place), report_asset(place)],
+            jobs=[features_job(place), train],
+            schedules=[train_schedule(place, cron, train)] if cron is not None else [],
+        )
