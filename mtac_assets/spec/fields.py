@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -54,7 +54,7 @@ Day = Annotated[date, BeforeValidator(_iso_date), WithJsonSchema({"type": "strin
 
 def by_kind(value: Any) -> str | None:
     """Tag of a section that its `kind` decides. In brackets, which no field name has, so that paths can drop it."""
-    kind: Any = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)  # pyright: ignore[reportUnknownMemberType]
+    kind = cast("dict[Any, Any]", value).get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
     return f"<{kind}>" if isinstance(kind, str) else None
 
 

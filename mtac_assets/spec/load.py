@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from mtac_assets.spec import checks, references, yaml
+from mtac_assets.spec import dataset_checks, environment_checks, recipe_checks, references, yaml
+from mtac_assets.spec.checks import Problem, closest
 from mtac_assets.spec.dataset import Dataset
 from mtac_assets.spec.environment import Environment
 from mtac_assets.spec.errors import Finding, SpecError, raise_all
@@ -18,7 +19,7 @@ from mtac_assets.spec.recipe import Recipe
 from mtac_assets.spec.references import Named
 from mtac_assets.spec.resolved import ResolvedRecipe
 from mtac_assets.spec.stored import load_resolved
-from mtac_assets.spec.validate import Placed, Problem, closest, validate
+from mtac_assets.spec.validate import Placed, validate
 from mtac_assets.spec.yaml import FieldPath
 
 __all__ = ["check_recipe", "load_dataset", "load_environment", "load_recipe", "load_resolved"]
@@ -29,7 +30,7 @@ _FUNCTIONS: tuple[FieldPath, ...] = (("features", "view"), ("features", "label")
 def load_environment(path: Path, display: str | None = None) -> Environment:
     """The environment in the file at `path`. Raises SpecError."""
     document = yaml.read(path, display or str(path))
-    environment, findings = validate(Environment, document, checks.ENVIRONMENT)
+    environment, findings = validate(Environment, document, environment_checks.CHECKS)
     findings += _name_matches(document, path.stem, "file")
     raise_all(SpecError, findings)
     assert environment is not None
@@ -48,7 +49,7 @@ def load_dataset(project: Project, name_or_path: str | Path) -> Dataset:
 def _dataset(project: Project, path: Path) -> tuple[Dataset | None, list[Finding]]:
     """The dataset where its own fields are sound, and what is wrong with it or with what it names."""
     document = yaml.read(path, project.display(path))
-    dataset, findings = validate(Dataset, document, checks.DATASET)
+    dataset, findings = validate(Dataset, document, dataset_checks.CHECKS)
     findings += _name_matches(document, path.parent.name, "folder")
     findings += _functions(project, document, [("contract", "schema")], path.parent)
     return dataset, findings
@@ -75,7 +76,7 @@ def _load(
 ) -> ResolvedRecipe:
     path = _locate(project, name_or_path, project.recipes(), "recipe")
     document, findings = apply(yaml.read(path, project.display(path)), set_fields)
-    recipe, wrong = validate(Recipe, document, checks.RECIPE)
+    recipe, wrong = validate(Recipe, document, recipe_checks.CHECKS)
     findings += wrong
     findings += _name_matches(document, path.parent.name, "folder")
     findings += _functions(project, document, _FUNCTIONS, path.parent)
@@ -136,7 +137,7 @@ def _datasets(project: Project, document: Placed) -> tuple[list[Named], list[Fin
 def _dataset_names(data: Any) -> Iterator[tuple[FieldPath, str]]:
     rows, lookups = yaml.value_at(data, ("data", "rows")), yaml.value_at(data, ("data", "lookups"))
     seen: set[str] = set()
-    listed: list[Any] = lookups if isinstance(lookups, list) else []
+    listed = cast("list[Any]", lookups) if isinstance(lookups, list) else []
     named: list[tuple[FieldPath, Any]] = [(("data", "lookups", position), name) for position, name in enumerate(listed)]
     for path, name in [(("data", "rows"), rows), *named]:
         if isinstance(name, str) and name not in seen:

@@ -31,14 +31,14 @@ class Overridden:
 
 def apply(document: Document, overrides: Sequence[str]) -> tuple[Overridden, list[Finding]]:
     """Lay `overrides` over the document in order, the later one winning. Whether a field exists is for the schema to say."""
-    data = copy.deepcopy(document.data)
+    data: Any = copy.deepcopy(document.data)
     set_by: dict[FieldPath, str] = {}
     findings: list[Finding] = []
     for text in overrides:
         try:
             path, value = _parse(text)
             if isinstance(data, dict):
-                path = _set(data, path, value, text)
+                path = _set(cast("dict[str, Any]", data), path, value, text)
                 set_by = {known: by for known, by in set_by.items() if known[: len(path)] != path}
                 set_by[path] = text
         except SpecError as error:
@@ -75,11 +75,11 @@ def _set(data: dict[str, Any], path: FieldPath, value: Any, text: str) -> FieldP
         elif isinstance(inner, dict):
             taken = (*taken, str(part))
             if not last and value_at(inner, taken[-1:]) is None:
-                inner[taken[-1]] = {}
+                cast("dict[str, Any]", inner)[str(part)] = {}
         else:
             raise _wrong(text, f"`{yaml.dotted(taken)}` has no fields", "set it as a whole")
         if last:
-            inner[taken[-1]] = value
+            cast("dict[str | int, Any]", inner)[taken[-1]] = value
         inner = value_at(inner, taken[-1:])
     return taken
 

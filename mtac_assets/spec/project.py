@@ -7,7 +7,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from mtac_assets.spec.environment import Environment
 from mtac_assets.spec.errors import Finding, SpecError
@@ -175,5 +175,5 @@ def _project_section(path: Path) -> dict[str, Any] | None:
         raise SpecError(Finding(f"cannot be read: {error}", str(path), "a TOML file", "correct it")) from None
     section: Any = document
     for part in ("tool", "dg", "project"):
-        section = section.get(part) if isinstance(section, dict) else None
-    return section if isinstance(section, dict) else None
+        section = cast("dict[str, Any]", section).get(part) if isinstance(section, dict) else None
+    return cast("dict[str, Any]", section) if isinstance(section, dict) else None

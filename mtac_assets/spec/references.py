@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
+from mtac_assets.spec.checks import Problem, closest
 from mtac_assets.spec.dataset import DailyPartitions, Dataset
 from mtac_assets.spec.fields import FUNCTION_PATTERN
 from mtac_assets.spec.recipe import Window
-from mtac_assets.spec.validate import Problem, closest
 from mtac_assets.spec.yaml import FieldPath
 
 

@@ -1,5 +1,8 @@
 """JSON Schema of each kind of document, for editors; and what a field of it expects, in words, for findings."""
 
+# Schemas are JSON of any shape.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -87,7 +90,7 @@ def _branch(node: dict[str, Any], data: Any) -> dict[str, Any]:
     """The branch of a choice that has members: the one whose `kind` the data names, else the first."""
     branches: list[dict[str, Any]] = node.get("oneOf") or node.get("anyOf") or [node]
     compound = [branch for branch in branches if branch.get("type") in ("object", "array")]
-    kind = data.get("kind") if isinstance(data, dict) else None  # pyright: ignore[reportUnknownVariableType]
+    kind = data.get("kind") if isinstance(data, dict) else None
     for branch in compound:
         if kind is not None and branch.get("properties", {}).get("kind", {}).get("const") == kind:
             return branch

@@ -10,11 +10,11 @@ from typing import Any
 
 from pydantic import Field
 
-from mtac_assets.spec import checks
 from mtac_assets.spec.errors import Finding, SpecError, raise_all
 from mtac_assets.spec.fields import Day
 from mtac_assets.spec.project import Project, find_project
 from mtac_assets.spec.recipe import Recipe
+from mtac_assets.spec.recipe_checks import CHECKS
 from mtac_assets.spec.resolved import ResolvedRecipe
 from mtac_assets.spec.validate import validate
 from mtac_assets.spec.yaml import FieldPath, dotted
@@ -62,7 +62,7 @@ def load_resolved(path: Path, project: Project | None = None) -> ResolvedRecipe:
 def parse_resolved(content: bytes, name: str, root: Path) -> ResolvedRecipe:
     """The same from bytes, for example of a Git blob."""
     document = StoredDocument(_parse(content, name), name)
-    stored, findings = validate(StoredRecipe, document, checks.RECIPE)
+    stored, findings = validate(StoredRecipe, document, CHECKS)
     raise_all(SpecError, findings)
     assert stored is not None
     raise_all(SpecError, _dates(stored, document))

@@ -9,12 +9,12 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeVar, cast
 
 from pydantic import ValidationError
 
+from mtac_assets.spec.checks import Check, closest
 from mtac_assets.spec.errors import Finding
 from mtac_assets.spec.fields import Spec
 from mtac_assets.spec.yaml import FieldPath, dotted, value_at
@@ -33,24 +33,6 @@ class Placed(Protocol):
     def where(self, path: FieldPath) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A rule between fields that does not hold, at the field that is best changed."""
-
-    path: FieldPath
-    error: str
-    expected: str
-    remedy: str
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """A rule over the sections that it names; it gets them in that order."""
-
-    sections: tuple[str, ...]
-    run: Callable[..., Iterator[Problem]]
-
-
 def validate(model: type[M], document: Placed, checks: Sequence[Check]) -> tuple[M | None, list[Finding]]:
     """The model and no findings, or None and all of them."""
     data = document.data
@@ -67,7 +49,7 @@ def validate(model: type[M], document: Placed, checks: Sequence[Check]) -> tuple
         result = None
         paths = [_path(entry["loc"]) for entry in error.errors(include_url=False, include_context=False)]
         findings = _findings(model, document, error)
-        sections = _sound_sections(model, data, paths, error)
+        sections = _sound_sections(model, cast("dict[str, Any]", data), paths, error)
     for check in checks:
         if all(name in sections for name in check.sections):
             for problem in check.run(*(sections[name] for name in check.sections)):
@@ -100,7 +82,7 @@ def _sound_sections(
         if name in broken:
             continue
         if name in data:
-            sound[name] = TypeAdapter(field.annotation).validate_json(json.dumps(data[name]))
+            sound[name] = TypeAdapter[Any](cast("Any", field.annotation)).validate_json(json.dumps(data[name]))
         else:
             sound[name] = field.get_default(call_default_factory=True)
     return sound
@@ -160,7 +142,8 @@ def _wrong_kind(path: FieldPath, document: Placed, node: Mapping[str, Any] | Non
 
 
 def _remedy(name: str, value: Any, node: Mapping[str, Any] | None) -> str:
-    choices = [choice for choice in (node or {}).get("enum", ()) if isinstance(choice, str)]
+    listed: list[Any] = (node or {}).get("enum", [])
+    choices = [choice for choice in listed if isinstance(choice, str)]
     if isinstance(value, str):
         guess = closest(value, choices)
         if guess:
@@ -176,21 +159,13 @@ def _remedy(name: str, value: Any, node: Mapping[str, Any] | None) -> str:
     return f"change the value of `{name}`"
 
 
-def closest(word: str, known: Sequence[str]) -> str | None:
-    """The known word that was probably meant, or None."""
-    import difflib
-
-    found = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return found[0] if found else None
-
-
 def _shown(value: Any) -> str:
     if value is None:
         return "empty (null)"
     if isinstance(value, dict):
         return "a map"
     if isinstance(value, list):
-        return "a list" if value else "an empty list"
+        return "a list" if cast("list[Any]", value) else "an empty list"
     text = json.dumps(value, ensure_ascii=False)
     text = text if len(text) <= 60 else text[:57] + "..."
     kinds = {str: "text", bool: "true/false", int: "a whole number", float: "a number"}

@@ -9,6 +9,9 @@ The limits are what keeps a poisoned file cheap: the scanner needs about 1 µs a
 is what can be refused in about 100 ms. The recipe for flights has 3 KiB and 80 values.
 """
 
+# ruamel.yaml's readers carry no types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import math

@@ -1,0 +1,36 @@
+"""Rules between fields of an environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from mtac_assets.spec.checks import Check, Problem, repeated, rule
+from mtac_assets.spec.environment import Launcher, Promotion
+
+CHECKS: list[Check] = []
+
+
+@rule(CHECKS, "state")
+def _state(state: str) -> Iterator[Problem]:
+    if ".." in PurePosixPath(state).parts:
+        expected = "a folder in the project, or an absolute path"
+        yield Problem(("state",), f"`{state}` leaves the project by ..", expected, "write an absolute path")
+    elif PurePosixPath(state) == PurePosixPath("."):
+        yield Problem(("state",), "the state would lie among the project's own files", "a folder", "write .mtac")
+
+
+@rule(CHECKS, "launcher")
+def _workers(launcher: Launcher) -> Iterator[Problem]:
+    if launcher.kind == "process" and launcher.workers > 1:
+        error = f"launcher `process` runs one worker, not {launcher.workers}"
+        yield Problem(("launcher", "workers"), error, "1", "write 1")
+
+
+@rule(CHECKS, "promotion")
+def _promotion(promotion: Promotion) -> Iterator[Problem]:
+    yield from repeated(("promotion", "branches"), promotion.branches)
+    yield from repeated(("promotion", "approvers"), promotion.approvers)
+    if promotion.approvers and not promotion.require_approval:
+        error = "approvers are named, but no approval is required"
+        yield Problem(("promotion", "approvers"), error, "both or none", "write require_approval: true, or remove them")
