@@ -1,0 +1,112 @@
+"""From scores to all numbers of a report: the statistics, with no file read or written and no model run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mtac_assets.evaluation.bootstrap import Resampling, resample_days
+from mtac_assets.evaluation.compare import compare_rows
+from mtac_assets.evaluation.curves import by_day, calibration_curve, ranking_curves
+from mtac_assets.evaluation.metrics import METRICS, certain_and_wrong, measure
+from mtac_assets.evaluation.scored_rows import ScoredRows, scored_rows
+from mtac_assets.evaluation.slices import slices_of
+from mtac_assets.spec.recipe import Evaluation
+
+MOST_UNITS = 400  # more independent units than this are resampled in blocks of neighbours, which is as valid and bounded
+
+
+@dataclass(frozen=True, eq=False)
+class Test:
+    """The rows a model is judged on: `labels` of 0 and 1 [N], `days` as ISO strings [N] (None without time), and the
+    slice columns, name to strings and None [N]. Rows whose label is unknown were set aside before."""
+
+    labels: np.ndarray
+    days: np.ndarray | None
+    slices: Mapping[str, np.ndarray]
+
+
+def assess(
+    test: Test,
+    scores: np.ndarray,
+    baselines: Mapping[str, np.ndarray],
+    champion: np.ndarray | None,
+    evaluation: Evaluation,
+) -> dict[str, Any]:
+    """Everything measured, as plain JSON values. `baselines` and `champion`: scores [N] on the same rows.
+
+    Raises EvaluationError where scores or labels are unfit; every undefined number is None with its reason.
+    """
+    settings = evaluation.bootstrap
+    rows = scored_rows(test.labels, units(test, settings.unit), scores, "scores of the model")
+    resampling = resample_days(
+        rows.day_count, resamples=settings.resamples, seed=settings.seed, confidence=settings.confidence
+    )
+    others = {name: rows.with_scores(values, f"scores of {name}") for name, values in baselines.items()}
+    if champion is not None:
+        others["champion"] = rows.with_scores(champion, "scores of the champion")
+    measured = {name: measure(part, resampling) for name, part in {"model": rows, **others}.items()}
+    documents = {
+        name: {metric: value.document() for metric, value in values.items()} for name, values in measured.items()
+    }
+    reference = reference_of(baselines)
+    return {
+        "metrics": documents["model"],
+        "baselines": {name: documents[name] for name in baselines},
+        "champion_metrics": documents.get("champion"),
+        "comparison": _compared(rows, others["champion"], resampling) if champion is not None else None,
+        "baseline_comparisons": {name: _compared(rows, others[name], resampling) for name in baselines},
+        "slices": [
+            entry.document()
+            for entry in slices_of(
+                rows,
+                dict(test.slices),
+                evaluation.min_slice_rows,
+                resampling,
+                None if reference is None else others[reference].scores,
+            )
+        ],
+        "slice_reference": reference,
+        "min_slice_rows": evaluation.min_slice_rows,
+        "calibration": {
+            name: calibration_curve(part, resampling)
+            for name, part in {"model": rows, **others}.items()
+            if name in ("model", reference, "champion")
+        },
+        "curves": {name: ranking_curves(part) for name, part in {"model": rows, **others}.items() if name != "base_rate"},
+        "by_day": None if test.days is None else by_day(rows, test.days, {n: part.scores for n, part in others.items()}),
+        "clipped_scores": {name: certain_and_wrong(part) for name, part in {"model": rows, **others}.items()},
+        "bootstrap": {
+            "unit": settings.unit,
+            "units": rows.day_count,
+            "resamples": settings.resamples,
+            "confidence": settings.confidence,
+            "seed": settings.seed,
+            "interval": "expanded percentile (Hesterberg 2015)",
+            "comparison": "bootstrap-t and jackknife t, the more cautious of the two, one-sided",
+        },
+    }
+
+
+def units(test: Test, unit: str) -> np.ndarray:
+    """The independent unit of each row, int [N]: its day, or itself; blocks of neighbours where there are very many."""
+    if unit == "day":
+        assert test.days is not None, "the recipe's check holds that a recipe without time resamples rows"
+        _, index = np.unique(test.days, return_inverse=True)
+    else:
+        index = np.arange(len(test.labels))
+    count = int(index.max(initial=0)) + 1
+    return index if count <= MOST_UNITS else index * MOST_UNITS // count
+
+
+def reference_of(baselines: Mapping[str, Any]) -> str | None:
+    """The baseline that stands beside the model in slices and charts: the strongest kind there is."""
+    return next((name for name in ("hist_gradient_boosting", "logistic_regression") if name in baselines), None)
+
+
+def _compared(rows: ScoredRows, other: ScoredRows, resampling: Resampling) -> dict[str, Any]:
+    """The paired comparison on every metric. ScoredRows of one `with_scores` share days and labels."""
+    return {metric: compare_rows(rows, other, metric, resampling).document() for metric in METRICS}

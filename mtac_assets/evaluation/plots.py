@@ -1,0 +1,147 @@
+"""Small PNG plots (matplotlib, Agg) for places that show pictures only: Dagster's metadata, MLflow's artifacts.
+
+The pages draw their own SVG (charts.py); here the same data in the same looks, each picture below 60 kB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mtac_assets.evaluation.metrics import METRICS
+from mtac_assets.evaluation.style import look_of
+
+LARGEST = 60_000  # bytes
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#9aa3ad",
+    "axes.labelcolor": "#3b4652",
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "grid.color": "#e6e9ed",
+    "grid.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "xtick.color": "#5b6672",
+    "ytick.color": "#5b6672",
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "figure.dpi": 110,
+    "savefig.facecolor": "white",
+    "svg.hashsalt": "mtac",
+}
+
+
+def draw_all(report: Mapping[str, Any], folder: Path) -> list[str]:
+    """Write each plot that the report has data for into `folder`; the file names, the most telling first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = []
+    with mpl.rc_context(STYLE):
+        for name, draw in {"metrics": _metrics, "calibration": _calibration, "ranking": _ranking, "by_day": _by_day}.items():
+            figure = draw(report)
+            if figure is None:
+                continue
+            path = folder / f"{name}.png"
+            figure.savefig(path, metadata={"Software": None})
+            assert path.stat().st_size < LARGEST, f"{path.name} has {path.stat().st_size} bytes"
+            drawn.append(path.name)
+    return drawn
+
+
+def models_of(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Name to metrics of all models of a report: the model first, then champion and baselines."""
+    champion = {"champion": report["champion_metrics"]} if report["champion_metrics"] else {}
+    return {"model": report["metrics"], **champion, **report["baselines"]}
+
+
+def _metrics(report: Mapping[str, Any]) -> Figure:
+    models = models_of(report)
+    figure = Figure(figsize=(9.2, 0.55 + 0.32 * len(models) + 0.4), layout="constrained")
+    axes = figure.subplots(1, 3, sharey=True)
+    for axis, name in zip(axes, ("roc_auc", "log_loss", "calibration_error"), strict=True):
+        for y, (model, metrics) in enumerate(reversed(models.items())):
+            look, metric = look_of(model), metrics[name]
+            if metric["value"] is None:
+                continue
+            if metric["low"] is not None:
+                axis.plot([metric["low"], metric["high"]], [y, y], color=look.colour, linewidth=2.2, solid_capstyle="round")
+            axis.plot(metric["value"], y, look.marker, color=look.colour, markersize=6)
+        axis.set_title(f"{METRICS[name].title} ({'more' if METRICS[name].better > 0 else 'less'} is better)")
+        axis.grid(axis="y", visible=False)
+        axis.locator_params(axis="x", nbins=4)
+    axes[0].set_yticks(range(len(models)), [look_of(name).title for name in reversed(models)])
+    axes[0].set_ylim(-0.6, len(models) - 0.4)
+    return figure
+
+
+def _calibration(report: Mapping[str, Any]) -> Figure:
+    figure = Figure(figsize=(4.6, 4.0), layout="constrained")
+    axis = figure.subplots()
+    highest = 0.0
+    for name, curve in report["calibration"].items():
+        look, bins = look_of(name), curve["bins"]
+        x, y = [entry["score"] for entry in bins], [entry["rate"] for entry in bins]
+        axis.plot(x, y, look.dash, marker=look.marker, color=look.colour, markersize=4, label=look.title, zorder=3 if name == "model" else 2)
+        if name == "model":
+            known = [entry for entry in bins if entry["low"] is not None]
+            axis.vlines([e["score"] for e in known], [e["low"] for e in known], [e["high"] for e in known], color=look.colour, alpha=0.45)
+        highest = max([highest, *x, *y])
+    axis.plot([0, highest * 1.05], [0, highest * 1.05], color="#9aa3ad", linewidth=1, zorder=1)
+    _named(axis, "Calibration", "mean score", "observed rate")
+    axis.legend(loc="upper left")
+    return figure
+
+
+def _ranking(report: Mapping[str, Any]) -> Figure | None:
+    curves = {name: curve for name, curve in report["curves"].items() if curve is not None}
+    if not curves:
+        return None
+    figure = Figure(figsize=(8.4, 3.8), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for name, curve in reversed(curves.items()):
+        look = look_of(name)
+        for axis, kind in ((left, "roc"), (right, "pr")):
+            axis.plot(*zip(*curve[kind], strict=True), look.dash, color=look.colour, linewidth=1.6, label=look.title)
+    left.plot([0, 1], [0, 1], color="#9aa3ad", linewidth=1)
+    right.axhline(report["test"]["positives"] / report["test"]["rows"], color="#9aa3ad", linewidth=1)
+    _named(left, "ROC", "false positive rate", "true positive rate")
+    _named(right, "Precision and recall", "recall", "precision")
+    right.legend(loc="upper right")
+    return figure
+
+
+def _by_day(report: Mapping[str, Any]) -> Figure | None:
+    days = report["by_day"]
+    if not days:
+        return None
+    figure = Figure(figsize=(8.4, 3.4), layout="constrained")
+    top, bottom = figure.subplots(2, 1, sharex=True)
+    at, reference = range(len(days)), report["slice_reference"]
+    for name in ("model", reference):
+        if name is not None:
+            look = look_of(name)
+            losses = [(day if name == "model" else day["others"][name])["log_loss"] for day in days]
+            top.plot(at, losses, look.dash, marker=look.marker, color=look.colour, markersize=4, label=look.title)
+    bottom.bar(at, [day["rate"] for day in days], color="#c9d3de", label="observed rate")
+    bottom.plot(at, [day["mean_score"] for day in days], "o", color=look_of("model").colour, markersize=4, label="mean score")
+    every = -(-len(days) // 14)
+    bottom.set_xticks(list(at)[::every], [day["day"][5:] for day in days][::every])
+    _named(top, "Log loss by day", "", "")
+    _named(bottom, "Rate and mean score by day", "", "")
+    top.legend(loc="upper left", ncols=2)
+    return figure
+
+
+def _named(axis: Axes, title: str, x: str, y: str) -> None:
+    axis.set_title(title)
+    axis.set_xlabel(x)
+    axis.set_ylabel(y)

@@ -1,0 +1,121 @@
+"""A few SVG primitives for the pages: scales, frames, lines, marks. Colours are CSS classes, so that a page may be light or dark.
+
+No chart is decided here (charts.py does that), and nothing is drawn that depends on fonts installed where it was made.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Data from `low` to `high` onto pixels from `start` to `end`."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
+
+    def ticks(self, wanted: int = 4) -> list[float]:
+        """Round numbers within the scale, about `wanted` of them."""
+        rough = (self.high - self.low) / wanted
+        magnitude = 10.0 ** math.floor(math.log10(rough))
+        step = next(m * magnitude for m in (1, 2, 2.5, 5, 10) if m * magnitude >= rough * 0.999)
+        first = math.ceil(self.low / step - 1e-9)
+        last = math.floor(self.high / step + 1e-9)
+        return [round(n * step, 12) + 0.0 for n in range(first, last + 1)]
+
+
+def padded(values: Iterable[float | None], start: float, end: float, margin: float = 0.06) -> Scale:
+    """A scale that holds all `values` (None is left out) with a margin; a single value gets some room around it."""
+    present = [value for value in values if value is not None]
+    low, high = min(present), max(present)
+    room = (high - low) * margin or abs(high) * 0.05 or 0.05
+    return Scale(low - room, high + room, start, end)
+
+
+def number(value: float) -> str:
+    """A coordinate, short."""
+    return f"{value:.1f}".rstrip("0").rstrip(".")
+
+
+def tick_label(value: float) -> str:
+    return f"{value:.10f}".rstrip("0").rstrip(".") if value else "0"
+
+
+def line(x1: float, y1: float, x2: float, y2: float, css: str) -> Markup:
+    return Markup('<line x1="{}" y1="{}" x2="{}" y2="{}" class="{}"/>').format(*map(number, (x1, y1, x2, y2)), css)
+
+
+def path(points: Sequence[tuple[float, float]], css: str) -> Markup:
+    data = "M" + "L".join(f"{number(x)} {number(y)}" for x, y in points)
+    return Markup('<path d="{}" class="{}"/>').format(data, css)
+
+
+def band(upper: Sequence[tuple[float, float]], lower: Sequence[tuple[float, float]], css: str) -> Markup:
+    points = [*upper, *reversed(lower)]
+    data = "M" + "L".join(f"{number(x)} {number(y)}" for x, y in points) + "Z"
+    return Markup('<path d="{}" class="{}"/>').format(data, css)
+
+
+def rect(x: float, y: float, width: float, height: float, css: str) -> Markup:
+    return Markup('<rect x="{}" y="{}" width="{}" height="{}" class="{}"/>').format(
+        *map(number, (x, y, max(width, 0), max(height, 0))), css
+    )
+
+
+def text(x: float, y: float, words: str, css: str = "", anchor: str = "start") -> Markup:
+    return Markup('<text x="{}" y="{}" class="{}" text-anchor="{}">{}</text>').format(
+        number(x), number(y), css, anchor, words
+    )
+
+
+def mark(x: float, y: float, shape: str, css: str, title: str = "", size: float = 4.2) -> Markup:
+    """A point; models differ in shape as well as in colour. The title is what a pointer over it shows."""
+    about = Markup("<title>{}</title>").format(title) if title else Markup("")
+    if shape == "circle":
+        return Markup('<circle cx="{}" cy="{}" r="{}" class="{}">{}</circle>').format(
+            number(x), number(y), number(size), css, about
+        )
+    corners = {
+        "square": [(-1, -1), (1, -1), (1, 1), (-1, 1)],
+        "diamond": [(0, -1.35), (1.35, 0), (0, 1.35), (-1.35, 0)],
+        "triangle": [(0, -1.3), (1.25, 1), (-1.25, 1)],
+        "bar": [(-0.35, -1.3), (0.35, -1.3), (0.35, 1.3), (-0.35, 1.3)],
+    }[shape]
+    points = " ".join(f"{number(x + dx * size * 0.9)},{number(y + dy * size * 0.9)}" for dx, dy in corners)
+    return Markup('<polygon points="{}" class="{}">{}</polygon>').format(points, css, about)
+
+
+def picture(width: float, height: float, parts: Iterable[Markup], label: str) -> Markup:
+    """The finished picture; `label` is what a screen reader says."""
+    return Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}" preserveAspectRatio="xMidYMid meet">{}</svg>').format(
+        number(width), number(height), label, Markup("").join(parts)
+    )
+
+
+def x_axis(scale: Scale, y: float, top: float, wanted: int = 4) -> Markup:
+    """Tick labels under `y` and grid lines up to `top`."""
+    parts = []
+    for tick in scale.ticks(wanted):
+        x = scale(tick)
+        parts += [line(x, y, x, top, "grid"), text(x, y + 14, tick_label(tick), "tick", "middle")]
+    return Markup("").join(parts)
+
+
+def y_axis(scale: Scale, x: float, right: float, wanted: int = 4) -> Markup:
+    parts = []
+    for tick in scale.ticks(wanted):
+        y = scale(tick)
+        parts += [line(x, y, right, y, "grid"), text(x - 6, y + 3.5, tick_label(tick), "tick", "end")]
+    return Markup("").join(parts)
+
+
