@@ -33,57 +33,83 @@ class DerivedKeys:
 
 
 def derived_keys(project: Project, resolved: ResolvedRecipe, data_dir: Path | None = None) -> DerivedKeys:
-    """Keys under which the features and the training set of `resolved` belong, for code and data as they are now.
+    """Keys under which the features and the training set of `resolved` belong, for code and data as they are now."""
+    windows = resolved.windows()
+    features = feature_keys(project, resolved, windows.features, data_dir)
+    return DerivedKeys(features, training_set_key(project, resolved, features))
+
+
+def feature_keys(
+    project: Project, resolved: ResolvedRecipe, days: Iterable[str], data_dir: Path | None = None
+) -> dict[str, str]:
+    """Day to key, for those of `days` whose data is all there, whatever the as-of date of `resolved`.
 
     A feature partition of day D depends on the view's code with what it imports, on the recipe's `data` and `features`, and
-    on the content of the rows and lookups of D and of the `history_days` before it.
+    on the content of the rows and lookups of D and of the `history_days` before it, as far back as all datasets reach.
     """
-    needed = partitions.needed(project, resolved)
-    folder = data_dir or project.state.data
-    digests = partitions.content_digests(folder, needed.everything, None if data_dir else project.state.cache)
+    looking_back = Lookback.of(project, resolved)
+    looked_at = {day: looking_back.keys(day) for day in days}
+    wanted: dict[str, dict[str, None]] = {}
+    for datasets in looked_at.values():
+        for dataset, keys in datasets.items():
+            wanted.setdefault(dataset, {}).update(dict.fromkeys(keys))
+    digests = partitions.content_digests(
+        data_dir or project.state.data, wanted, None if data_dir else project.state.cache
+    )
     identity = resolved.identity_document()
-    view = {
-        "schema_version": SCHEMA_VERSION,
-        "data": identity["data"],
-        "features": identity["features"],
-        "code": _code(project, resolved, FEATURE_MODULES),
-    }
-    common = digest_json(view)
+    common = digest_json(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "data": identity["data"],
+            "features": identity["features"],
+            "code": _code(project, resolved, FEATURE_MODULES),
+        }
+    )
+    found: dict[str, str] = {}
+    for day, datasets in looked_at.items():
+        inputs = {f"{name}/{key}": digests.get(f"{name}/{key}") for name, keys in datasets.items() for key in keys}
+        if all(inputs.values()):
+            found[day] = digest_json([common, day, inputs])
+    return found
+
+
+@dataclass(frozen=True)
+class Lookback:
+    """How far back features look: `history` days before their own, but not before `begins`, the first day all datasets have."""
+
+    spans: Mapping[str, partitions.Span]
+    begins: str
+    history: int
+
+    @classmethod
+    def of(cls, project: Project, resolved: ResolvedRecipe) -> Lookback:
+        window = resolved.recipe.window
+        begins = max((first for first in partitions.first_days(project, resolved) if first), default="")
+        return cls(partitions.spans_of(project, resolved), begins, window.history_days if window is not None else 0)
+
+    def keys(self, day: str) -> dict[str, tuple[str, ...]]:
+        """Dataset to the partition keys that the features of `day` may look at."""
+        if day == partitions.ALL:
+            return {name: span.within((day,)) for name, span in self.spans.items()}
+        end = date.fromisoformat(day)
+        reach = [(end - timedelta(days=n)).isoformat() for n in range(self.history, -1, -1)]
+        return {name: span.within(key for key in reach if key >= self.begins) for name, span in self.spans.items()}
+
+
+def training_set_key(project: Project, resolved: ResolvedRecipe, features: Mapping[str, str]) -> str | None:
+    """Key of the training set made from these feature partitions; None while one that it needs is not among them."""
     windows = resolved.windows()
-    history = resolved.recipe.window.history_days if resolved.recipe.window is not None else 0
-    features = {
-        day: key
-        for day in windows.features
-        if (key := _feature_key(common, day, history, needed.everything, digests)) is not None
-    }
-    learned = (*windows.train, *windows.validate)
-    training_set = None
-    if all(day in features for day in learned):
-        training_set = digest_json(
-            {
-                "schema_version": SCHEMA_VERSION,
-                "code": _code(project, resolved, TRAINING_SET_MODULES),
-                "split": identity.get("split"),
-                "train": {day: features[day] for day in windows.train},
-                "validate": {day: features[day] for day in windows.validate},
-            }
-        )
-    return DerivedKeys(features, training_set)
-
-
-def _feature_key(
-    common: str, day: str, history: int, needed: Mapping[str, Iterable[str]], digests: Mapping[str, str]
-) -> str | None:
-    first = day if day == partitions.ALL else (date.fromisoformat(day) - timedelta(days=history)).isoformat()
-    inputs: dict[str, str] = {}
-    for dataset, keys in needed.items():
-        for key in keys:
-            if key == partitions.ALL or first <= key <= day:
-                digest = digests.get(f"{dataset}/{key}")
-                if digest is None:
-                    return None
-                inputs[f"{dataset}/{key}"] = digest
-    return digest_json([common, day, inputs])
+    if any(day not in features for day in (*windows.train, *windows.validate)):
+        return None
+    return digest_json(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "code": _code(project, resolved, TRAINING_SET_MODULES),
+            "split": resolved.identity_document().get("split"),
+            "train": {day: features[day] for day in windows.train},
+            "validate": {day: features[day] for day in windows.validate},
+        }
+    )
 
 
 def _code(project: Project, resolved: ResolvedRecipe, modules: tuple[str, ...]) -> dict[str, Any]:

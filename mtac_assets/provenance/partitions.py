@@ -53,23 +53,35 @@ def needed(project: Project, resolved: ResolvedRecipe) -> Needed:
     one is noticed. A dataset without time has the one key `all`.
     """
     windows = resolved.windows()
+    spans = spans_of(project, resolved)
     training = (*windows.history, *windows.train, *windows.validate)
-    rows = resolved.recipe.data.rows
-    spans = {name: _span(project, name) for name in (rows, *resolved.recipe.data.lookups)}
-
-    def within(name: str, keys: Iterable[str]) -> tuple[str, ...]:
-        span = spans[name]
-        if span is None:
-            return (ALL,)
-        first, last = span
-        return tuple(
-            dict.fromkeys(key for key in keys if name == rows or (first <= key and (last is None or key <= last)))
-        )
-
     return Needed(
-        training={name: within(name, training) for name in spans},
-        test={name: within(name, windows.test) for name in spans},
+        training={name: span.within(training) for name, span in spans.items()},
+        test={name: span.within(windows.test) for name, span in spans.items()},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The days that a dataset reaches over, both inclusive. `daily` False: it has the one key `all`."""
+
+    daily: bool
+    first: str | None = None
+    last: str | None = None
+
+    def within(self, keys: Iterable[str]) -> tuple[str, ...]:
+        """Those of `keys` that the dataset can have, each once."""
+        if not self.daily:
+            return (ALL,)
+        first, last = self.first or "", self.last
+        return tuple(dict.fromkeys(key for key in keys if first <= key and (last is None or key <= last)))
+
+
+def spans_of(project: Project, resolved: ResolvedRecipe) -> dict[str, Span]:
+    """The span of each dataset that the recipe reads; the rows dataset's own has no bounds, so that gaps are noticed."""
+    data = resolved.recipe.data
+    spans = {name: _span(project, name) for name in dict.fromkeys((data.rows, *data.lookups))}
+    return spans | {data.rows: Span(spans[data.rows].daily)}
 
 
 def content_digests(data_dir: Path, wanted: Mapping[str, Iterable[str]], cache: Path | None = None) -> dict[str, str]:
@@ -148,23 +160,28 @@ def _verified(data_dir: Path, dataset: str, key: str) -> str | None:
     return manifest["content_digest"]
 
 
-def _span(project: Project, dataset: str) -> tuple[str, str | None] | None:
-    """First and last key of a dataset with daily partitions; None for one without time."""
-    from mtac_assets.spec.dataset import DailyPartitions
-    from mtac_assets.spec.load import load_dataset
+def first_days(project: Project, resolved: ResolvedRecipe) -> list[str | None]:
+    """The first day of each dataset that the recipe reads; None for one without time."""
+    data = resolved.recipe.data
+    return [_span(project, name).first for name in dict.fromkeys((data.rows, *data.lookups))]
 
+
+def _span(project: Project, dataset: str) -> Span:
     file = project.datasets().get(dataset)
     memory = Memory(project.state.cache / "datasets.json")
     state = FileState.of(file) if file is not None else None
     kept: list[Any] | None = memory.get(str(file), state) if state is not None else None
     if kept is None:
+        from mtac_assets.spec.dataset import DailyPartitions
+        from mtac_assets.spec.load import load_dataset
+
         cut = load_dataset(project, dataset).partitions
         daily = isinstance(cut, DailyPartitions)
-        kept = [cut.start.isoformat() if daily else None, cut.end.isoformat() if daily and cut.end else None]
+        kept = [daily, cut.start.isoformat() if daily else None, cut.end.isoformat() if daily and cut.end else None]
         if state is not None:
             memory.put(str(file), state, value=kept)
             memory.save()
-    return None if kept[0] is None else (kept[0], kept[1])
+    return Span(*kept)
 
 
 def _damaged(path: Path, error: str) -> PartitionDamagedError:

@@ -1,0 +1,250 @@
+"""Git by plumbing: objects, references and trees, through the user's own `git`, never touching index, working tree or branches.
+
+Belongs here: one process per call (about 3 ms each), so callers batch. Works in a worktree, with a detached HEAD, in a shallow
+clone and in a bare mirror. What is stored under which name is `refs`' and `ledger`'s matter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+from mtac_assets.spec import clock
+from mtac_assets.spec.errors import Finding, MtacError
+
+COMMITTER = ("mtac", "mtac@localhost")
+# Variables that point Git at another repository, index or object store (git rev-parse --local-env-vars); a hook that calls
+# mtac has them set, and they must not decide where a model is recorded.
+_LOCAL_VARIABLES = frozenset(
+    f"GIT_{name}"
+    for name in (
+        "ALTERNATE_OBJECT_DIRECTORIES",
+        "COMMON_DIR",
+        "CONFIG",
+        "CONFIG_COUNT",
+        "CONFIG_PARAMETERS",
+        "DIR",
+        "GRAFT_FILE",
+        "IMPLICIT_WORK_TREE",
+        "INDEX_FILE",
+        "INTERNAL_SUPER_PREFIX",
+        "NAMESPACE",
+        "NO_REPLACE_OBJECTS",
+        "OBJECT_DIRECTORY",
+        "PREFIX",
+        "QUARANTINE_PATH",
+        "REPLACE_REF_BASE",
+        "SHALLOW_FILE",
+        "WORK_TREE",
+    )
+)
+
+
+class GitError(MtacError):
+    """Git is missing, there is no repository, or a Git command failed."""
+
+
+class RefMoved(GitError):
+    """A reference is no longer where the caller last saw it."""
+
+
+class HasRoot(Protocol):
+    """Anything with a folder: a Project, or a Repository."""
+
+    @property
+    def root(self) -> Path: ...
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository: `folder` is where commands run; `top` its working tree, None for a bare one."""
+
+    folder: Path
+    git_dir: Path
+    top: Path | None
+    object_format: str
+    environment: Mapping[str, str] = field(repr=False)
+
+    @property
+    def root(self) -> Path:
+        return self.folder
+
+    @classmethod
+    def at(cls, folder: Path) -> Repository:
+        """The repository that `folder` belongs to. Raises GitError, saying what is missing."""
+        if shutil.which("git") is None:
+            raise GitError(
+                Finding(
+                    "git is not installed",
+                    str(folder),
+                    "git 2.30 or later on the PATH",
+                    "install git; without it no model is recorded",
+                )
+            )
+        variables = {name: value for name, value in os.environ.items() if name not in _LOCAL_VARIABLES}
+        variables |= {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+        done = subprocess.run(
+            [
+                "git",
+                "rev-parse",
+                "--path-format=absolute",
+                "--git-dir",
+                "--is-bare-repository",
+                "--show-object-format",
+                "--show-toplevel",
+            ],
+            cwd=folder,
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        lines = done.stdout.splitlines()
+        if len(lines) < 3 or (done.returncode != 0 and lines[1] != "true"):
+            reason = (done.stderr.strip().splitlines() or ["git rev-parse failed"])[-1].removeprefix("fatal: ")
+            raise GitError(
+                Finding(
+                    f"no usable Git repository: {reason}",
+                    str(folder),
+                    "a Git repository",
+                    "run `git init` and commit the project's code",
+                )
+            )
+        bare = lines[1] == "true"
+        return cls(folder, Path(lines[0]), None if bare else Path(lines[3]), lines[2], variables)
+
+    def run(self, *arguments: str, data: bytes | None = None, extra: Mapping[str, str] | None = None) -> bytes:
+        """Standard output of one git command. Raises GitError with what Git said."""
+        done = self.attempt(*arguments, data=data, extra=extra)
+        if done.returncode != 0:
+            said = done.stderr.decode(errors="replace").strip() or f"exit status {done.returncode}"
+            raise GitError(
+                Finding(
+                    f"git {arguments[0]} failed: {said}",
+                    str(self.folder),
+                    "a working repository",
+                    "see Git's message; `git fsck` checks the repository",
+                )
+            )
+        return done.stdout
+
+    def attempt(
+        self, *arguments: str, data: bytes | None = None, extra: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        """One git command, whatever its exit status."""
+        return subprocess.run(
+            ["git", *arguments],
+            cwd=self.folder,
+            env={**self.environment, **(extra or {})},
+            input=data,
+            stdin=subprocess.DEVNULL if data is None else None,
+            capture_output=True,
+            check=False,
+        )
+
+    def text(self, *arguments: str, data: bytes | None = None, extra: Mapping[str, str] | None = None) -> str:
+        return self.run(*arguments, data=data, extra=extra).decode("utf-8", "surrogateescape").strip()
+
+    @cached_property
+    def prefix(self) -> str:
+        """`folder` relative to the top of the working tree, with a final slash, or nothing."""
+        if self.top is None:
+            return ""
+        relative = self.folder.resolve().relative_to(self.top.resolve()).as_posix()
+        return "" if relative == "." else f"{relative}/"
+
+    @cached_property
+    def _settings(self) -> dict[str, str]:
+        done = self.attempt("config", "--null", "--get-regexp", r"^(user\.name|user\.email|commit\.gpgsign)$")
+        pairs = (entry.partition("\n") for entry in done.stdout.decode(errors="replace").split("\0") if entry)
+        return {name.lower(): value for name, _, value in pairs}
+
+    @property
+    def signs(self) -> bool:
+        """Whether Git is configured to sign commits."""
+        return self._settings.get("commit.gpgsign", "").lower() in {"true", "yes", "on", "1"}
+
+    def resolve(self, name: str) -> str | None:
+        """The object that `name` (a reference or revision) stands for; None where there is none."""
+        done = self.attempt("rev-parse", "--verify", "--quiet", "--end-of-options", name)
+        return done.stdout.decode().strip() if done.returncode == 0 else None
+
+    def commit(self, tree: str, parents: Sequence[str], message: str) -> str:
+        """Write a commit object at the clock's time, signed where Git is configured to; moves no reference."""
+        stamp = f"{int(clock.now().timestamp())} +0000"
+        extra = {"GIT_AUTHOR_DATE": stamp, "GIT_COMMITTER_DATE": stamp}
+        for role in ("AUTHOR", "COMMITTER"):
+            for part, setting, fallback in (("NAME", "user.name", COMMITTER[0]), ("EMAIL", "user.email", COMMITTER[1])):
+                if f"GIT_{role}_{part}" not in self.environment and setting not in self._settings:
+                    extra[f"GIT_{role}_{part}"] = fallback
+        arguments = ["commit-tree", tree, *(["-S"] if self.signs else [])]
+        for parent in parents:
+            arguments += ["-p", parent]
+        return self.text(*arguments, data=message.encode(), extra=extra)
+
+    def move(self, name: str, new: str, old: str | None) -> None:
+        """Point the reference `name` at `new` if it still is at `old` (None: does not exist). Raises RefMoved if not."""
+        done = self.attempt("update-ref", "--create-reflog", name, new, old or "")
+        if done.returncode != 0:
+            said = done.stderr.decode(errors="replace").strip()
+            raise RefMoved(
+                Finding(
+                    f"{name} could not be moved: {said}",
+                    str(self.git_dir),
+                    f"{name} at {old or 'no commit'}",
+                    "run the command again",
+                )
+            )
+
+    def blobs(self, contents: Sequence[bytes]) -> list[str]:
+        """Write the blobs that are not there yet, all through one process; their ids, in order."""
+        ids = [self._blob_id(content) for content in contents]
+        new = dict(zip(ids, contents, strict=True))
+        check = self.text("cat-file", "--batch-check=%(objectname)", data="".join(f"{name}\n" for name in new).encode())
+        lacking = [name for name, line in zip(new, check.splitlines(), strict=True) if line.endswith("missing")]
+        if lacking:
+            stream = b"".join(b"blob\ndata %d\n%b\n" % (len(new[name]), new[name]) for name in lacking)
+            self.run("fast-import", "--quiet", "--done", data=stream + b"done\n")
+        return ids
+
+    def _blob_id(self, content: bytes) -> str:
+        """The id that Git gives a blob of this content."""
+        return hashlib.new(self.object_format, b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+    def read(self, names: Iterable[str]) -> dict[str, bytes | None]:
+        """Contents of objects (`<revision>:<path>` or ids), through one process; None where there is none."""
+        wanted = list(dict.fromkeys(names))
+        if not wanted:
+            return {}
+        output = self.run("cat-file", "--batch", data="".join(f"{name}\n" for name in wanted).encode())
+        found: dict[str, bytes | None] = {}
+        position = 0
+        for name in wanted:
+            end = output.index(b"\n", position)
+            header = output[position:end].split()
+            position = end + 1
+            if header[-1] in {b"missing", b"ambiguous"}:
+                found[name] = None
+                continue
+            size = int(header[-1])
+            found[name] = output[position : position + size]
+            position += size + 1
+        return found
+
+    def list_tree(self, revision: str, path: str = "") -> dict[str, str]:
+        """Path to blob id of every file under `path` in `revision`."""
+        output = self.run("ls-tree", "-r", "-z", "--full-tree", revision, *(["--", path] if path else []))
+        entries = (entry.partition("\t") for entry in output.decode("utf-8", "surrogateescape").split("\0") if entry)
+        return {name: head.split()[2] for head, _, name in entries}
+
+
+def repository_of(where: HasRoot) -> Repository:
+    """The repository of a project, or `where` itself if it is one."""
+    return where if isinstance(where, Repository) else Repository.at(where.root)

@@ -1,0 +1,195 @@
+"""Names under refs/mtac, and what is found under them: models, data and ledgers as commits.
+
+Belongs here: reading. A model's commit carries a one-line JSON summary in its message, so listing thousands of models reads no
+tree. Writing is `record`'s matter, the ledger `ledger`'s.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mtac_assets.provenance import ledger
+from mtac_assets.provenance.document import parse_object
+from mtac_assets.provenance.git import GitError, HasRoot, Repository, repository_of
+from mtac_assets.spec.errors import Finding, MtacError
+
+MODELS = "refs/mtac/models/"
+DATA = "refs/mtac/data/"
+SCHEMA_VERSION = 1
+
+
+class UnknownModelError(MtacError):
+    """No model, or more than one, is meant by an ID."""
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """One model as its commit's message tells it. `status`: candidate, challenger, champion or archived, by the ledger."""
+
+    model_id: str
+    recipe: str
+    as_of: str | None
+    fingerprint: str
+    weights_digest: str
+    metrics: Mapping[str, Mapping[str, float | None]]
+    created_at: str
+    trigger: str
+    actor: str
+    dirty: bool
+    code: str | None
+    branch: str | None
+    commit: str = ""
+    status: str = "candidate"
+    report_digest: str | None = None
+    folder: str = "model/"
+    ledger: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+
+    def document(self) -> dict[str, Any]:
+        """As `mtac models --json` lists it."""
+        return {
+            "model_id": self.model_id,
+            "recipe": self.recipe,
+            "as_of": self.as_of,
+            "status": self.status,
+            "fingerprint": self.fingerprint,
+            "weights_digest": self.weights_digest,
+            "metrics": {name: dict(metric) for name, metric in self.metrics.items()},
+            "created_at": self.created_at,
+            "trigger": self.trigger,
+            "actor": self.actor,
+            "dirty": self.dirty,
+            "code": self.code,
+            "branch": self.branch,
+            "commit": self.commit,
+        }
+
+    def line(self) -> str:
+        """The summary as the commit's message carries it, one line of JSON."""
+        document = self.document() | {
+            "schema_version": SCHEMA_VERSION,
+            "report_digest": self.report_digest,
+            "ledger": self.ledger,
+        }
+        for derived in ("commit", "status"):
+            del document[derived]
+        return json.dumps(document, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def list_models(where: HasRoot, recipe: str | None = None, environment: str | None = None) -> list[ModelSummary]:
+    """All recorded models (of one recipe), newest first. `environment`: whose ledger gives their status; the project's own
+    where `where` is a project. One process for the references and one for the ledger, however many models there are."""
+    repository = repository_of(where)
+    name = environment or _environment_of(where)
+    statuses = ledger.statuses(ledger.entries(repository, name)) if name else {}
+    found = [
+        summary for summary in _summaries(repository, MODELS, statuses) if recipe is None or summary.recipe == recipe
+    ]
+    return sorted(found, key=lambda summary: (summary.created_at, summary.model_id), reverse=True)
+
+
+def find_model(where: HasRoot, model_id: str) -> ModelSummary:
+    """One model by its full ID. Raises UnknownModelError where its reference is not there."""
+    repository = repository_of(where)
+    name = _environment_of(where)
+    statuses = ledger.statuses(ledger.entries(repository, name)) if name else {}
+    for summary in _summaries(repository, MODELS + model_id, statuses):
+        if summary.model_id == model_id:
+            return summary
+    raise _unknown(repository, model_id)
+
+
+def resolve_id(where: HasRoot, prefix: str) -> str:
+    """The Model ID that `prefix` means: an ID, the beginning of one, or the beginning of its twelve digits.
+
+    Raises UnknownModelError, with the nearest IDs, where there is none; with the candidates where there are several.
+    """
+    repository = repository_of(where)
+    known = model_ids(repository)
+    if prefix in known:
+        return prefix
+    matching = [each for each in known if each.startswith(prefix) or each.rpartition("-")[2].startswith(prefix)]
+    if len(matching) == 1 and prefix:
+        return matching[0]
+    if matching:
+        shown = ", ".join(matching[:5]) + (f" and {len(matching) - 5} more" if len(matching) > 5 else "")
+        raise UnknownModelError(
+            Finding(
+                f"`{prefix}` may be any of {len(matching)} models: {shown}",
+                MODELS,
+                "a unique beginning",
+                "give more of the Model ID",
+            )
+        )
+    raise _unknown(repository, prefix)
+
+
+def model_ids(where: HasRoot) -> list[str]:
+    """The IDs of all recorded models."""
+    return repository_of(where).text("for-each-ref", "--format=%(refname:lstrip=3)", MODELS).split()
+
+
+def model_files(where: HasRoot, model_id: str) -> dict[str, str]:
+    """Path below `model/` to blob id, of everything that the model's commit holds beside the code."""
+    repository = repository_of(where)
+    folder = model_folder(repository, model_id)
+    return {path.removeprefix(folder): blob for path, blob in repository.list_tree(MODELS + model_id, folder).items()}
+
+
+def read_model_file(where: HasRoot, model_id: str, path: str) -> bytes:
+    """A file below `model/` of the model's commit. Raises GitError where there is none."""
+    repository = repository_of(where)
+    name = f"{MODELS}{model_id}:{model_folder(repository, model_id)}{path}"
+    content = repository.read([name])[name]
+    if content is None:
+        raise GitError(
+            Finding(f"{model_id} has no model/{path}", name, "a file of the model's commit", "record the model again")
+        )
+    return content
+
+
+def model_folder(repository: Repository, model_id: str) -> str:
+    """Where `model/` lies in the commit's tree: beside the project's files, wherever in the repository the project is."""
+    for summary in _summaries(repository, MODELS + model_id, {}):
+        if summary.model_id == model_id:
+            return summary.folder
+    raise _unknown(repository, model_id)
+
+
+def _summaries(repository: Repository, pattern: str, statuses: Mapping[str, str]) -> Iterator[ModelSummary]:
+    output = repository.run("for-each-ref", "--format=%(objectname) %(contents:body)%00", pattern)
+    for entry in output.decode("utf-8", "replace").split("\0"):
+        commit, _, body = entry.strip().partition(" ")
+        document = parse_object(body.partition("\n")[0])
+        if document is None:
+            continue  # a reference that somebody else put under this name is no model
+        model_id = document["model_id"]
+        fields = {
+            name: document.get(name) for name in ModelSummary.__dataclass_fields__ if name not in {"commit", "status"}
+        }
+        yield ModelSummary(**fields, commit=commit, status=statuses.get(model_id, "candidate"))  # pyright: ignore[reportArgumentType]
+
+
+def _environment_of(where: HasRoot) -> str | None:
+    environment = getattr(where, "environment", None)
+    name = getattr(environment, "name", None)
+    return name if isinstance(name, str) else None
+
+
+def _unknown(repository: Repository, model_id: str) -> UnknownModelError:
+    known = model_ids(repository)
+    near = difflib.get_close_matches(model_id, known, n=3, cutoff=0.5)
+    expected = (
+        f"perhaps {', '.join(near)}" if near else f"one of {len(known)} models" if known else "no model is recorded yet"
+    )
+    return UnknownModelError(
+        Finding(
+            f"no model is called `{model_id}`",
+            MODELS,
+            expected,
+            "`mtac models` lists them; `mtac fetch` brings those of the remote",
+        )
+    )
