@@ -1,4 +1,7 @@
-"""From a finding to Dagster's failure and back: the UI and the terminal say the same words, and neither a traceback."""
+"""From a finding to Dagster's failure: the UI and the terminal say the same words, and neither shows a traceback.
+
+The way back, from a failed run to its finding, is in `execute`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from mtac_assets.orchestration import metadata
-from mtac_assets.spec.errors import CheckFailed, Finding, MtacError
+from mtac_assets.spec.errors import CheckFailed, MtacError
 
 EXIT_CODE = "exit code"
 FINDINGS = "findings"
@@ -35,23 +38,3 @@ def as_failure() -> Iterator[None]:
             },
             allow_retries=False,
         ) from error
-
-
-def raised(cause: BaseException) -> MtacError | None:
-    """The MtacError behind an exception of Dagster's, if one is in its chain."""
-    seen: BaseException | None = cause
-    while seen is not None:
-        if isinstance(seen, MtacError):
-            return seen
-        seen = seen.__cause__ or seen.__context__
-    return None
-
-
-def from_failure(description: str, documents: object, exit_code: object) -> MtacError:
-    """The MtacError that a `Failure` carried, from its stored metadata."""
-    if isinstance(documents, list) and documents:
-        findings = tuple(Finding(**document) for document in documents)
-    else:
-        findings = (Finding(description, "the Dagster run", "a run that succeeds", "read the run's log in the UI"),)
-    kind = CheckFailed if exit_code == CheckFailed.exit_code else MtacError
-    return kind(*findings)

@@ -15,6 +15,7 @@ from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._serdes import ConfigurableClassData
+from sqlalchemy.engine import Connection
 
 BATCH_SIZE_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
 BATCH_SIZE = 1000
@@ -41,8 +42,7 @@ class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
             stored: list[tuple[EventLogEntry, int]] = []
             for event, row in zip(events, rows, strict=True):
                 if event.dagster_event_type in ASSET_EVENTS:
-                    result = connection.execute(SqlEventLogStorageTable.insert(), row)
-                    stored.append((event, result.inserted_primary_key[0]))
+                    stored.append((event, _inserted(connection, row)))
             self._store_asset_event_tags(connection, [event for event, _ in stored], [key for _, key in stored])
             # The asset table holds one row an asset, the newest event's: the others of the batch would be overwritten.
             newest = {event.get_dagster_event().asset_key: (event, key) for event, key in stored}
@@ -52,5 +52,12 @@ class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
         for event, row in zip(events, rows, strict=True):
             if event.dagster_event_type in ASSET_CHECK_EVENTS:
                 with self.index_connection() as connection:
-                    key = connection.execute(SqlEventLogStorageTable.insert(), row).inserted_primary_key[0]
+                    key = _inserted(connection, row)
                 self.store_asset_check_event(event, key)
+
+
+def _inserted(connection: Connection, row: Mapping[str, Any]) -> int:
+    """Insert one row; its id."""
+    key = connection.execute(SqlEventLogStorageTable.insert(), row).inserted_primary_key
+    assert key is not None
+    return key[0]

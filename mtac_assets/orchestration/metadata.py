@@ -26,7 +26,9 @@ def short(digest: str) -> str:
 
 def code(*files: Path) -> dg.CodeReferencesMetadataValue:
     """The files of the project that decide an asset, for the UI's links to the source."""
-    references = [dg.LocalFileCodeReference(file_path=str(file), line_number=1, label=file.name) for file in files]
+    references: list[Any] = [
+        dg.LocalFileCodeReference(file_path=str(file), line_number=1, label=file.name) for file in files
+    ]
     return dg.CodeReferencesMetadataValue(code_references=references)
 
 

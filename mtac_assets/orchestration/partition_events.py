@@ -2,7 +2,7 @@
 
 From one result Dagster gives every partition of a `single_run` range the same data version, and takes a day that failed
 for materialised. So an asset here reports its days itself, and yields its output with the mark by which Dagster knows
-that the events are there already (declare `dagster_type=dg.Nothing`: there is no value). Without that output, steps downstream in the same run would be skipped.
+that the events are there already (declare `dagster_type=NO_VALUE`). Without that output, steps downstream in the same run would be skipped.
 The mark and the batch are private to Dagster; test_partition_events.py fails on a version that drops them.
 """
 
@@ -17,6 +17,7 @@ from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_AS
 from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, generate_event_batch_id
 
 DATA_VERSION_TAG = "dagster/data_version"
+NO_VALUE: Any = dg.Nothing  # no IO manager is asked to keep a value
 
 
 @dataclass(frozen=True, slots=True)

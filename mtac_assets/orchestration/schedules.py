@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from dagster._core.definitions.partitions.context import partition_loading_context
 
 from mtac_assets.orchestration.jobs import RECIPE_TAG
 from mtac_assets.orchestration.partitions import as_of_partitions
@@ -29,7 +30,8 @@ def train_schedule(place: RecipePlace, cron: CronSchedule, job: Any) -> dg.Sched
         tags = {RECIPE_TAG: place.name, TRIGGER_TAG: "schedule"}
         if partitions is None:
             return dg.RunRequest(tags=tags)
-        key = partitions.get_last_partition_key(current_time=context.scheduled_execution_time)
+        with partition_loading_context(effective_dt=context.scheduled_execution_time):
+            key = partitions.get_last_partition_key()
         if key is None:
             return dg.SkipReason(f"no as-of date of {place.name} has enough days before it and after it yet")
         return dg.RunRequest(partition_key=key, tags=tags)

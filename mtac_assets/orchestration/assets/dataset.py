@@ -7,7 +7,7 @@ import dagster as dg
 
 from mtac_assets.orchestration import metadata
 from mtac_assets.orchestration.errors import as_failure
-from mtac_assets.orchestration.partition_events import Materialized, report, reported_output
+from mtac_assets.orchestration.partition_events import NO_VALUE, Materialized, report, reported_output
 from mtac_assets.orchestration.partitions import dataset_partitions
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def dataset_asset(place: "DatasetPlace") -> dg.AssetsDefinition:
         owners=[dataset.owner] if dataset.owner else None,
         kinds={dataset.source.kind, "parquet", "dvc"},
         partitions_def=partitions,
-        dagster_type=dg.Nothing,
+        dagster_type=NO_VALUE,
         backfill_policy=dg.BackfillPolicy.single_run() if partitions is not None else None,
         metadata=_definition_metadata(place),
         check_specs=[

@@ -7,7 +7,7 @@ import dagster as dg
 
 from mtac_assets.orchestration import metadata
 from mtac_assets.orchestration.errors import as_failure
-from mtac_assets.orchestration.partition_events import Materialized, report, reported_output
+from mtac_assets.orchestration.partition_events import NO_VALUE, Materialized, report, reported_output
 from mtac_assets.orchestration.partitions import dataset_partitions, history_days, looking_back
 from mtac_assets.orchestration.settings import SETTINGS
 
@@ -31,7 +31,7 @@ def features_asset(place: "RecipePlace") -> dg.AssetsDefinition:
         kinds={"pandas", "parquet"},
         deps=[_dependency(place, dataset) for dataset in (place.rows, *place.lookups)],
         partitions_def=partitions,
-        dagster_type=dg.Nothing,
+        dagster_type=NO_VALUE,
         backfill_policy=dg.BackfillPolicy.single_run() if partitions is not None else None,
         metadata=_definition_metadata(place),
         required_resource_keys={SETTINGS},

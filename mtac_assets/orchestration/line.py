@@ -1,0 +1,198 @@
+"""The line from the command line: the Dagster runs, in this process, that bring one model up to date.
+
+What is stale is the plan's to say. Each run is a job that the UI knows, so that it looks there like one started there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mtac_assets.provenance import plan as planning
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from mtac_assets.orchestration.execute import Done
+    from mtac_assets.provenance.plan import Plan
+    from mtac_assets.spec.project import Project
+    from mtac_assets.spec.resolved import ResolvedRecipe
+
+Echo = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class LineResult:
+    """What a line made. `mlflow_url` is None while MLflow has not seen the recording."""
+
+    model_id: str
+    weights_digest: str
+    fingerprint: str
+    report: Path
+    mlflow_url: str | None
+    dagster_run_ids: tuple[str, ...]
+
+
+def run_line(
+    project: Project,
+    resolved: ResolvedRecipe,
+    *,
+    echo: Echo | None = None,
+    force: bool = False,
+    trigger: str = "person",
+) -> LineResult:
+    """Run what the plan names, in its order: missing days, stale features, then training set, model and report.
+
+    With `force` the model is trained and judged again even if all is there. Raises MtacError with the finding that stopped it.
+    """
+    with _Line(project, resolved.overrides, echo, trigger) as line:
+        for step in _dataset_steps(project, planning.plan(project, resolved)):
+            line.ingest(step.asset, step.partitions)
+        # Which features are stale is known only now that the data is there.
+        wanted = planning.plan(project, resolved)
+        stale = {step.asset: step for step in wanted.steps}
+        features = stale.get(f"{resolved.name}/features")
+        if features is not None:
+            line.features(resolved, features.partitions)
+        from mtac_assets.orchestration.jobs import TRAINED_ASSETS
+
+        last = [name for name in TRAINED_ASSETS if force or f"{resolved.name}/{name}" in stale]
+        shown = line.train(resolved, last, force=force) if last else {}
+        return _result(project, resolved, shown, line.run_ids)
+
+
+def ingest_days(project: Project, dataset: str, keys: Sequence[str], *, echo: Echo | None = None) -> tuple[str, ...]:
+    """Ingest days of one dataset, a run for each unbroken range; returns the ids of the Dagster runs."""
+    with _Line(project, (), echo, "person") as line:
+        for keys_of_one_run in unbroken(keys):
+            line.ingest(dataset, keys_of_one_run)
+        return tuple(line.run_ids)
+
+
+def unbroken(keys: Sequence[str]) -> list[tuple[str, ...]]:
+    """Days, in order, parted wherever one is missing; keys that are no days stand alone."""
+    groups: list[list[str]] = []
+    for key in sorted(set(keys)):
+        if groups and _next_day(groups[-1][-1]) == key:
+            groups[-1].append(key)
+        else:
+            groups.append([key])
+    return [tuple(group) for group in groups]
+
+
+@dataclass
+class _Line:
+    """Dagster opened once for all runs of a line."""
+
+    project: Project
+    overrides: tuple[str, ...]
+    echo: Echo | None
+    trigger: str
+    run_ids: list[str] = field(default_factory=list)
+
+    def __enter__(self) -> _Line:
+        from mtac_assets.orchestration.dead_runs import close_dead_runs
+        from mtac_assets.orchestration.instance import instance
+        from mtac_assets.orchestration.repository import load_repository
+
+        self._stack = ExitStack()
+        self._repository = load_repository(self.project)
+        self._instance: dg.DagsterInstance = self._stack.enter_context(instance(self.project))
+        close_dead_runs(self.project, self._instance)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def ingest(self, dataset: str, keys: Sequence[str]) -> None:
+        from mtac_assets.orchestration.jobs import ingest_name
+
+        self._say(f"{dataset}: {len(keys)} partitions to ingest and validate")
+        self._run(ingest_name(dataset), keys, {"mtac/dataset": dataset}, ranged=True)
+
+    def features(self, resolved: ResolvedRecipe, keys: Sequence[str]) -> None:
+        from mtac_assets.orchestration.jobs import features_name
+
+        self._say(f"{resolved.name}/features: {len(keys)} partitions to compute")
+        self._run(features_name(resolved.name), keys, _tags(resolved), ranged=True)
+
+    def train(self, resolved: ResolvedRecipe, assets: Sequence[str], *, force: bool) -> dict[str, Any]:
+        import dagster as dg
+
+        from mtac_assets.orchestration.jobs import train_name
+
+        as_of = (resolved.as_of.isoformat(),) if resolved.as_of is not None else ()
+        self._say(f"{resolved.name}: {', '.join(assets).replace('_', ' ')}" + (f" as of {as_of[0]}" if as_of else ""))
+        keys = [dg.AssetKey([resolved.name, asset]) for asset in assets]
+        done = self._run(train_name(resolved.name), as_of, _tags(resolved), ranged=False, assets=keys, force=force)
+        return {name: value for values in done.metadata.values() for name, value in values.items()}
+
+    def _run(
+        self,
+        job: str,
+        keys: Sequence[str],
+        tags: dict[str, str],
+        *,
+        ranged: bool,
+        assets: Sequence[dg.AssetKey] | None = None,
+        force: bool = False,
+    ) -> Done:
+        from mtac_assets.orchestration.execute import execute, partition_tags
+        from mtac_assets.orchestration.settings import run_config
+
+        definition = self._repository.get_job(job)
+        partitioned = definition.partitions_def is not None
+        done = execute(
+            self.project,
+            self._instance,
+            definition,
+            tags={**tags, "mtac/trigger": self.trigger, **(partition_tags(keys, ranged=ranged) if partitioned else {})},
+            run_config=run_config(self.overrides, force=force),
+            assets=assets,
+        )
+        self.run_ids.append(done.run_id)
+        return done
+
+    def _say(self, what: str) -> None:
+        if self.echo is not None:
+            self.echo(what)
+
+
+def _tags(resolved: ResolvedRecipe) -> dict[str, str]:
+    tags = {"mtac/recipe": resolved.name}
+    if resolved.as_of is not None:
+        tags["mtac/as_of"] = resolved.as_of.isoformat()
+    return tags | ({"mtac/overrides": " ".join(resolved.overrides)} if resolved.overrides else {})
+
+
+def _dataset_steps(project: Project, wanted: Plan) -> list[planning.Step]:
+    datasets = project.datasets()
+    return [step for step in wanted.steps if step.asset in datasets]
+
+
+def _next_day(key: str) -> str | None:
+    try:
+        return (date.fromisoformat(key) + timedelta(days=1)).isoformat()
+    except ValueError:
+        return None
+
+
+def _result(project: Project, resolved: ResolvedRecipe, shown: dict[str, Any], run_ids: list[str]) -> LineResult:
+    from mtac_assets.provenance.files import read_json
+    from mtac_assets.provenance.identity import declare
+
+    declaration = declare(project, resolved)
+    model_id = declaration.model_id(resolved.name)
+    url = shown.get("mlflow_run")
+    return LineResult(
+        model_id=model_id,
+        weights_digest=read_json(project.state.models / model_id / "digests.json")["weights_digest"],
+        fingerprint=declaration.fingerprint,
+        report=project.state.reports / model_id / "report.html",
+        mlflow_url=url if isinstance(url, str) and url.startswith(("http://", "https://")) else None,
+        dagster_run_ids=tuple(run_ids),
+    )
