@@ -9,7 +9,7 @@ import re
 from datetime import date
 from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,62}$"
@@ -19,6 +19,9 @@ MODEL_PATTERN = rf"^[a-z][a-z0-9_]*$|{FUNCTION_PATTERN}"
 OWNER_PATTERN = r"^(team:[A-Za-z0-9_.-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$"
 VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 SCHEMA_VERSION = 1
+
+FIRST_YEAR, LAST_YEAR = 1900, 2200
+MAX_DAYS = 36_500  # a century
 
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -34,13 +37,20 @@ def _iso_date(value: Any) -> date:
         return value
     if isinstance(value, str) and _ISO_DATE.fullmatch(value):
         try:
-            return date.fromisoformat(value)
+            day = date.fromisoformat(value)
         except ValueError:
-            pass
+            day = None
+        if day is not None and in_range(day):
+            return day
     raise PydanticCustomError("iso_date", "not a date written as YYYY-MM-DD")
 
 
-Version = Annotated[int, Field(ge=SCHEMA_VERSION, le=SCHEMA_VERSION), WithJsonSchema({"const": SCHEMA_VERSION})]
+def in_range(day: date) -> bool:
+    """Is `day` one that windows can be counted from without leaving the calendar?"""
+    return FIRST_YEAR <= day.year <= LAST_YEAR
+
+
+Version = Annotated[int, Field(ge=SCHEMA_VERSION, le=SCHEMA_VERSION, json_schema_extra={"const": SCHEMA_VERSION})]
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Column = Annotated[str, Field(pattern=COLUMN_PATTERN)]
 Function = Annotated[str, Field(pattern=FUNCTION_PATTERN)]
@@ -49,7 +59,8 @@ Variable = Annotated[str, Field(pattern=VARIABLE_PATTERN)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, le=2**53 - 1)]
 Count = Annotated[int, Field(ge=1)]
-Day = Annotated[date, BeforeValidator(_iso_date), WithJsonSchema({"type": "string", "format": "date"})]
+Days = Annotated[int, Field(ge=1, le=MAX_DAYS)]
+Day = Annotated[date, BeforeValidator(_iso_date)]
 
 
 def by_kind(value: Any) -> str | None:

@@ -4,37 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any, cast
 
-from mtac_assets.spec import dataset_checks, environment_checks, recipe_checks, references, yaml
+from mtac_assets.spec import dataset_checks, recipe_checks, references, yaml
 from mtac_assets.spec.checks import Problem, closest
 from mtac_assets.spec.dataset import Dataset
-from mtac_assets.spec.environment import Environment
 from mtac_assets.spec.errors import Finding, SpecError, raise_all
+from mtac_assets.spec.fields import in_range
 from mtac_assets.spec.overrides import apply
-from mtac_assets.spec.project import Project
-from mtac_assets.spec.recipe import Recipe
+from mtac_assets.spec.project import Project, load_environment
+from mtac_assets.spec.recipe import Recipe, Window
 from mtac_assets.spec.references import Named
 from mtac_assets.spec.resolved import ResolvedRecipe
 from mtac_assets.spec.stored import load_resolved
-from mtac_assets.spec.validate import Placed, validate
+from mtac_assets.spec.validate import Placed, name_matches, validate
 from mtac_assets.spec.yaml import FieldPath
 
 __all__ = ["check_recipe", "load_dataset", "load_environment", "load_recipe", "load_resolved"]
 
 _FUNCTIONS: tuple[FieldPath, ...] = (("features", "view"), ("features", "label"), ("model", "kind"))
-
-
-def load_environment(path: Path, display: str | None = None) -> Environment:
-    """The environment in the file at `path`. Raises SpecError."""
-    document = yaml.read(path, display or str(path))
-    environment, findings = validate(Environment, document, environment_checks.CHECKS)
-    findings += _name_matches(document, path.stem, "file")
-    raise_all(SpecError, findings)
-    assert environment is not None
-    return environment
 
 
 def load_dataset(project: Project, name_or_path: str | Path) -> Dataset:
@@ -49,10 +39,11 @@ def load_dataset(project: Project, name_or_path: str | Path) -> Dataset:
 def _dataset(project: Project, path: Path) -> tuple[Dataset | None, list[Finding]]:
     """The dataset where its own fields are sound, and what is wrong with it or with what it names."""
     document = yaml.read(path, project.display(path))
-    dataset, findings = validate(Dataset, document, dataset_checks.CHECKS)
-    findings += _name_matches(document, path.parent.name, "folder")
+    validated = validate(Dataset, document, dataset_checks.CHECKS)
+    findings = [*validated.findings]
+    findings += name_matches(document, path.parent.name, "folder")
     findings += _functions(project, document, [("contract", "schema")], path.parent)
-    return dataset, findings
+    return validated.model, findings
 
 
 def load_recipe(
@@ -76,24 +67,24 @@ def _load(
 ) -> ResolvedRecipe:
     path = _locate(project, name_or_path, project.recipes(), "recipe")
     document, findings = apply(yaml.read(path, project.display(path)), set_fields)
-    recipe, wrong = validate(Recipe, document, recipe_checks.CHECKS)
-    findings += wrong
-    findings += _name_matches(document, path.parent.name, "folder")
+    validated = validate(Recipe, document, recipe_checks.CHECKS)
+    findings += validated.findings
+    findings += name_matches(document, path.parent.name, "folder")
     findings += _functions(project, document, _FUNCTIONS, path.parent)
     named, wrong = _datasets(project, document)
     findings += wrong
     history_start = None
-    if recipe is not None:
-        findings += _placed(document, references.partition_problems(recipe.window, named))
+    if "window" in validated.sections:
+        window: Window | None = validated.sections["window"]
+        findings += _placed(document, references.partition_problems(window, named))
         if needs_date:
-            findings += _as_of(recipe, as_of, named, project.display(path))
-        if recipe.window and as_of:
-            reach = as_of - timedelta(days=recipe.window.train_days + recipe.window.history_days)
-            history_start = max([reach, *(entry.start for entry in named if entry.start)])
+            findings += _as_of(window, as_of, named, project.display(path))
+        if window and as_of and in_range(as_of):
+            history_start = references.history_start(as_of, window, named)
     raise_all(SpecError, findings)
-    assert recipe is not None
+    assert validated.model is not None
     folder = project.display(path.parent)
-    return ResolvedRecipe(recipe, as_of, path.parent, folder, tuple(set_fields), history_start)
+    return ResolvedRecipe(validated.model, as_of, path.parent, folder, tuple(set_fields), history_start)
 
 
 def _locate(project: Project, name_or_path: str | Path, known: dict[str, Path], kind: str) -> Path:
@@ -145,17 +136,20 @@ def _dataset_names(data: Any) -> Iterator[tuple[FieldPath, str]]:
             yield path, name
 
 
-def _as_of(recipe: Recipe, as_of: date | None, named: Sequence[Named], display: str) -> list[Finding]:
+def _as_of(window: Window | None, as_of: date | None, named: Sequence[Named], display: str) -> list[Finding]:
     where = f"{display} (window)"
-    if recipe.window is None:
+    if window is None:
         if as_of is None:
             return []
         expected = "no --as-of: the recipe has no `window`"
         return [Finding(f"--as-of {as_of} is given for a recipe without time", where, expected, "leave --as-of out")]
     if as_of is None:
-        feasible = references.feasible(recipe.window, named)
+        feasible = references.feasible(window, named)
         return [Finding("no as-of date is given", where, feasible, "add --as-of YYYY-MM-DD")]
-    problems = references.as_of_problems(as_of, recipe.window, named)
+    if not in_range(as_of):
+        expected = references.feasible(window, named)
+        return [Finding(f"{as_of} is not a date to train as of", f"--as-of {as_of}", expected, "correct it")]
+    problems = references.as_of_problems(as_of, window, named)
     return [Finding(problem.error, f"--as-of {as_of}", problem.expected, problem.remedy) for problem in problems]
 
 
@@ -166,18 +160,6 @@ def _functions(project: Project, document: Placed, paths: Iterable[FieldPath], f
         if isinstance(value, str) and references.is_function(value):
             findings += _placed(document, references.function_problems(path, value, folder, project.display(folder)))
     return findings
-
-
-def _name_matches(document: Placed, expected: str, container: str) -> list[Finding]:
-    name = yaml.value_at(document.data, ("name",))
-    if not isinstance(name, str) or name == expected:
-        return []
-    error = f"`name` is {name}, but the {container} is called {expected}"
-    return [
-        Finding(
-            error, document.where(("name",)), f"the {container}'s name", f"write {expected}, or rename the {container}"
-        )
-    ]
 
 
 def _placed(document: Placed, problems: Iterable[Problem]) -> list[Finding]:

@@ -26,6 +26,10 @@ class Overridden:
             text = self.set_by.get(path[:length])
             if text is not None:
                 return f"--set {text}"
+        if path not in self.document.places:
+            for known, text in self.set_by.items():
+                if known[: len(path)] == path:
+                    return f"--set {text}"  # a section that only overrides began
         return self.document.where(path)
 
 

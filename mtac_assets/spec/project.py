@@ -9,8 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
+from mtac_assets.spec import yaml
 from mtac_assets.spec.environment import Environment
-from mtac_assets.spec.errors import Finding, SpecError
+from mtac_assets.spec.environment_checks import CHECKS
+from mtac_assets.spec.errors import Finding, SpecError, raise_all
+from mtac_assets.spec.validate import name_matches, validate
 
 ENVIRONMENT_VARIABLE = "APP_ENV"
 DEFAULT_ENVIRONMENT = "local"
@@ -122,8 +125,6 @@ def package_folder(root: Path, package: str) -> Path:
 
 def find_project(start: Path | None = None, environment: str | None = None) -> Project:
     """The project of `start` (the current folder) in the named environment (`APP_ENV`, else local). Raises SpecError."""
-    from mtac_assets.spec.load import load_environment
-
     begin = Path(os.path.abspath(start or Path.cwd()))
     root, package = _find_root(begin)
     folder = package_folder(root, package) / "environments"
@@ -141,6 +142,15 @@ def find_project(start: Path | None = None, environment: str | None = None) -> P
         )
     path = folder / f"{name}.yaml"
     return Project(root, package, load_environment(path, path.relative_to(root).as_posix()))
+
+
+def load_environment(path: Path, display: str | None = None) -> Environment:
+    """The environment in the file at `path`. Raises SpecError."""
+    document = yaml.read(path, display or str(path))
+    validated = validate(Environment, document, CHECKS)
+    raise_all(SpecError, [*validated.findings, *name_matches(document, path.stem, "file")])
+    assert validated.model is not None
+    return validated.model
 
 
 def _find_root(begin: Path) -> tuple[Path, str]:

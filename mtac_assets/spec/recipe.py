@@ -9,7 +9,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from mtac_assets.spec.fields import MODEL_PATTERN, Column, Count, Function, Name, Owner, Seed, Spec, Version
+from mtac_assets.spec.fields import (
+    MAX_DAYS,
+    MODEL_PATTERN,
+    Column,
+    Count,
+    Days,
+    Function,
+    Name,
+    Owner,
+    Seed,
+    Spec,
+    Version,
+)
 
 BUILT_IN_MODELS = ("tabular_ensemble",)
 
@@ -35,12 +47,14 @@ class Data(Spec):
 class Window(Spec):
     """Days counted from the as-of date."""
 
-    train_days: Count = Field(
+    train_days: Days = Field(
         description="Days before the as-of date that the model may learn from, validation included."
     )
-    validate_days: Count = Field(description="The last of the train_days, kept to validate on.")
-    test_days: Count = Field(description="Days from the as-of date on, to evaluate on.")
-    history_days: int = Field(ge=0, description="Days before the first training day that features may look back on.")
+    validate_days: Days = Field(description="The last of the train_days, kept to validate on.")
+    test_days: Days = Field(description="Days from the as-of date on, to evaluate on.")
+    history_days: int = Field(
+        ge=0, le=MAX_DAYS, description="Days before the first training day that features may look back on."
+    )
 
 
 class Split(Spec):

@@ -134,6 +134,12 @@ def feasible(window: Window, named: Sequence[Named]) -> str:
     return "an as-of date" + (f" from {first}" if first else "") + (f" to {last}" if last else " on" if first else "")
 
 
+def history_start(as_of: date, window: Window, named: Sequence[Named]) -> date:
+    """First day that features may look back on: as far as history_days reach, and as all datasets do."""
+    reach = as_of - timedelta(days=window.train_days + window.history_days)
+    return max([reach, *(entry.start for entry in named if entry.start)])
+
+
 def as_of_problems(as_of: date, window: Window, named: Sequence[Named]) -> Iterator[Problem]:
     """Do the datasets reach from the first training day to the last test day? The remedy names dates that work."""
     first_day, last_day = as_of - timedelta(days=window.train_days), as_of + timedelta(days=window.test_days - 1)

@@ -135,7 +135,7 @@ def _text(node: Mapping[str, Any]) -> str:
     from mtac_assets.spec import fields
 
     if node.get("format") == "date":
-        return "a date written as YYYY-MM-DD"
+        return f"a date written as YYYY-MM-DD, {fields.FIRST_YEAR} to {fields.LAST_YEAR}"
     names = {
         fields.NAME_PATTERN: "a name (a to z first, then a to z, 0 to 9, _)",
         fields.COLUMN_PATTERN: "a column name",

@@ -62,8 +62,9 @@ def load_resolved(path: Path, project: Project | None = None) -> ResolvedRecipe:
 def parse_resolved(content: bytes, name: str, root: Path) -> ResolvedRecipe:
     """The same from bytes, for example of a Git blob."""
     document = StoredDocument(_parse(content, name), name)
-    stored, findings = validate(StoredRecipe, document, CHECKS)
-    raise_all(SpecError, findings)
+    validated = validate(StoredRecipe, document, CHECKS)
+    raise_all(SpecError, validated.findings)
+    stored = validated.model
     assert stored is not None
     raise_all(SpecError, _dates(stored, document))
     fields = {field: getattr(stored, field) for field in Recipe.model_fields}

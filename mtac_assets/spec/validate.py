@@ -10,7 +10,8 @@ import copy
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeVar, cast
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -33,17 +34,26 @@ class Placed(Protocol):
     def where(self, path: FieldPath) -> str: ...
 
 
-def validate(model: type[M], document: Placed, checks: Sequence[Check]) -> tuple[M | None, list[Finding]]:
-    """The model and no findings, or None and all of them."""
+@dataclass(frozen=True, slots=True)
+class Validated(Generic[M]):
+    """The model, where nothing is wrong; every finding; and the top-level fields that are sound by themselves."""
+
+    model: M | None
+    findings: tuple[Finding, ...]
+    sections: Mapping[str, Any]
+
+
+def validate(model: type[M], document: Placed, checks: Sequence[Check]) -> Validated[M]:
+    """Hold a document against its model and the rules between its fields."""
     data = document.data
     if not isinstance(data, dict):
         finding = Finding(
             f"the file holds {_shown(data)}", document.where(()), "a map of fields", "write `field: value`"
         )
-        return None, [finding]
+        return Validated(None, (finding,), {})
+    findings: list[Finding] = []
     try:
         result: M | None = model.model_validate_json(json.dumps(data))
-        findings: list[Finding] = []
         sections: Mapping[str, Any] = {name: getattr(result, name) for name in model.model_fields}
     except ValidationError as error:
         result = None
@@ -55,7 +65,17 @@ def validate(model: type[M], document: Placed, checks: Sequence[Check]) -> tuple
             for problem in check.run(*(sections[name] for name in check.sections)):
                 where = document.where(problem.path)
                 findings.append(Finding(problem.error, where, problem.expected, problem.remedy))
-    return (result if not findings else None), findings
+    return Validated(None if findings else result, tuple(findings), sections)
+
+
+def name_matches(document: Placed, expected: str, container: str) -> list[Finding]:
+    """A document's `name` is that of the folder or file it lies in, or there are two words for one thing."""
+    name = value_at(document.data, ("name",))
+    if not isinstance(name, str) or name == expected:
+        return []
+    error = f"`name` is {name}, but the {container} is called {expected}"
+    remedy = f"write {expected}, or rename the {container}"
+    return [Finding(error, document.where(("name",)), f"the {container}'s name", remedy)]
 
 
 def _path(loc: tuple[str | int, ...]) -> FieldPath:
@@ -168,5 +188,5 @@ def _shown(value: Any) -> str:
         return "a list" if cast("list[Any]", value) else "an empty list"
     text = json.dumps(value, ensure_ascii=False)
     text = text if len(text) <= 60 else text[:57] + "..."
-    kinds = {str: "text", bool: "true/false", int: "a whole number", float: "a number"}
-    return f"{text} ({kinds[type(value)]})"
+    kinds: dict[type, str] = {str: "text", bool: "true/false", int: "a whole number", float: "a number"}
+    return f"{text} ({kinds[type(cast('object', value))]})"
