@@ -99,7 +99,9 @@ def _mlflow(project: Project, environment: Mapping[str, str]) -> Service:
     command = [
         *(sys.executable, "-m", "mlflow", "server"),
         *("--backend-store-uri", tracking_uri(project)),
-        *("--artifacts-destination", (folder / "artifacts").as_uri()),
+        # Everybody is on this machine, so files are written where they lie: a run recorded straight into the database and
+        # one recorded through the server then look alike to both.
+        *("--default-artifact-root", (folder / "artifacts").as_uri(), "--no-serve-artifacts"),
         *("--host", LOOPBACK, "--port", str(port), "--workers", "1"),
         *("--allowed-hosts", f"{LOOPBACK}:{port},localhost:{port}"),
     ]

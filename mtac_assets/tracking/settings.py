@@ -19,7 +19,7 @@ LOOPBACK = "127.0.0.1"
 # `file:` stores are left out: they append a metric again on every replay, so a recording could not be retried safely.
 SUPPORTED_SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")
 
-# A person's own choice in the environment wins over all of these but the last, which is a matter of safety.
+# A person's own choice in the environment wins over these, and not over what is in ALWAYS.
 CLIENT_DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -27,7 +27,10 @@ CLIENT_DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the outbox retries; a retry inside the client could create a second run
     "MLFLOW_TRUNCATE_LONG_VALUES": "false",  # a value that does not fit is an error, never a shorter value
 }
-ALWAYS = {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
+ALWAYS = {
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output is a command's one JSON document
+}
 
 
 def tracking_uri(project: Project) -> str:

@@ -50,6 +50,9 @@ def project(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatc
     """A project with its own MLflow database; the current folder is its root, so that a stray `mlruns` would show."""
     made = Project(tmp_path / "project", "small", _environment())
     made.state.mlflow.mkdir(parents=True)
+    made.environments.mkdir(parents=True)
+    (made.root / "pyproject.toml").write_text('[tool.dg.project]\nroot_module = "small"\n')
+    (made.environments / "local.yaml").write_text(made.environment.model_dump_json())  # JSON is YAML
     shutil.copyfile(empty_database, made.state.mlflow / "mlflow.db")
     monkeypatch.chdir(made.root)
     return made

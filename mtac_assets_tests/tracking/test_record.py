@@ -88,7 +88,7 @@ def test_one_run_holds_all_that_a_training_was(project: Project, runs: Runs) -> 
     assert json.loads(dataset.source)["sha256"] == training().data[0].digest
     assert json.loads(dataset.profile) == {"first": "2013-07-01", "last": "2013-07-02", "partitions": 2}
     assert outbox.recordings(project.state.outbox) == []
-    assert sorted(path.name for path in project.root.iterdir()) == ["report.html", "state"], "something strayed"
+    assert sorted(path.name for path in project.root.iterdir()) == ["pyproject.toml", "report.html", "small", "state"]
 
 
 def test_the_dataset_digest_sees_what_mlflows_own_does_not(project: Project) -> None:
@@ -261,21 +261,17 @@ def test_a_run_deleted_by_hand_while_it_is_recorded_ends_the_recording_with_a_wa
 def test_a_killed_training_leaves_a_closed_run(project: Project, runs: Runs, tmp_path: Path) -> None:
     script = tmp_path / "record.py"
     script.write_text(
-        "import pickle, sys, time\n"
-        "from mtac_assets.spec.environment import Environment\n"
-        "from mtac_assets.spec.project import Project\n"
+        "import time\n"
+        "from mtac_assets.spec.project import find_project\n"
         "from mtac_assets.tracking.description import Training\n"
         "from mtac_assets.tracking.record import Recorder\n"
-        "from pathlib import Path\n"
-        "project = Project(Path(sys.argv[1]), 'small', Environment.model_validate_json(sys.argv[2]))\n"
-        "recorder = Recorder(project).start(Training('tides', 'tides-0123456789ab', {'name': 'tides'}))\n"
+        "recorder = Recorder(find_project()).start(Training('tides', 'tides-0123456789ab', {'name': 'tides'}))\n"
         "recorder.values({'loss': 1.0}, step=1)\n"
         "print('recording', flush=True)\n"
         "time.sleep(120)\n"
     )
-    arguments = [sys.executable, str(script), str(project.root), project.environment.model_dump_json()]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=environment) as child:
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "recording\n"
         deadline = time.monotonic() + 90
