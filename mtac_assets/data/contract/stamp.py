@@ -35,17 +35,21 @@ class CheckResult:
         return {"name": self.name, "passed": self.passed, "evidence": dict(self.evidence)}
 
 
-def stamp_document(manifest: Manifest, contract_digest: str, checks: Iterable[CheckResult]) -> dict[str, Any]:
-    """The stamp of a partition whose `checks` all passed."""
-    return {
+def stamp_bytes(manifest: Manifest, contract_digest: str, checks: Iterable[CheckResult]) -> bytes:
+    """The stamp of a partition whose `checks` all passed, as JSON with one check a line."""
+    head = {
         "schema_version": SCHEMA_VERSION,
         "dataset": manifest.dataset,
         "key": manifest.key,
         "content_digest": manifest.content_digest,
         "contract_digest": contract_digest,
-        "checks": [check.document() for check in checks],
         "stamped_at": clock.timestamp(),
     }
+    fields = ",\n".join(
+        f"  {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in head.items()
+    )
+    lines = ",\n".join("    " + json.dumps(check.document(), ensure_ascii=False, allow_nan=False) for check in checks)
+    return f'{{\n{fields},\n  "checks": [\n{lines}\n  ]\n}}\n'.encode()
 
 
 def stamp_finding(data_dir: Path, manifest: Manifest, contract_digest: str) -> Finding | None:
