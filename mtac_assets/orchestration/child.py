@@ -4,6 +4,7 @@ The floors below start the process and know nothing of Dagster; here is what Dag
 training that something outside it ended.
 """
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -21,14 +22,18 @@ def pipes_environment(context: dg.AssetExecutionContext) -> Iterator[Mapping[str
 
 
 @contextmanager
-def retried_where_killed() -> Iterator[None]:
-    """Ask for another attempt where the trainer was stopped or killed from outside: it resumes from its checkpoint.
+def retried_where_killed(context: dg.AssetExecutionContext, limit_seconds: int) -> Iterator[None]:
+    """Ask for another attempt where the trainer was stopped or killed from outside: it goes on from its checkpoint.
 
-    Any other failure would come again with the same input, and is not retried.
+    Any other failure would come again with the same input, and a run that has used up its time gets no more of it.
     """
-    from mtac_assets.training.launch import TrainerStopped
+    from mtac_assets.training.errors import TrainerKilled, TrainingStopped
 
     try:
         yield
-    except TrainerStopped as error:
+    except (TrainerKilled, TrainingStopped) as error:
+        started = context.instance.get_run_stats(context.run_id).start_time
+        if started is None or time.time() - started >= limit_seconds or context.retry_number >= MOST_RETRIES:
+            raise
+        context.log.warning(f"attempt {context.retry_number + 1} ended early, the next one resumes: {error}")
         raise dg.RetryRequested(max_retries=MOST_RETRIES, seconds_to_wait=RETRY_SECONDS) from error

@@ -81,9 +81,10 @@ def _metadata(events: Iterable[dg.DagsterEvent]) -> dict[str, dict[str, Any]]:
 def _failure(run_id: str, result: Any) -> MtacError:
     """What to raise for a failed run: its findings where a step or a check left some, else what Dagster says of it."""
     for event in result.all_events:
-        if event.is_asset_check_evaluation and not event.asset_check_evaluation_data.passed:
-            stored = event.asset_check_evaluation_data.metadata.get(FINDINGS)
-            if stored is not None:
+        if event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            evaluation = event.asset_check_evaluation_data
+            stored = evaluation.metadata.get(FINDINGS)
+            if stored is not None and not evaluation.passed:
                 return CheckFailed(*(Finding(**document) for document in stored.value))
     for event in result.all_events:
         if event.is_step_failure:

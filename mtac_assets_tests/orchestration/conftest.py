@@ -58,18 +58,17 @@ contract:
 CONTRACT = """
 import pandera.pandas as pa
 
-def schema() -> pa.DataFrameSchema:
-    return pa.DataFrameSchema(
-        {
-            "reading": pa.Column("int64"),
-            "day": pa.Column("datetime64[ns, UTC]"),
-            "asked_at": pa.Column("datetime64[ns, UTC]"),
-            "level": pa.Column("float64", pa.Check.in_range(0, 10)),
-            "gauge": pa.Column("category", pa.Check.isin(["north", "south", "west"])),
-            "flooded": pa.Column("int64", pa.Check.isin([0, 1])),
-        },
-        strict=True,
-    )
+schema = pa.DataFrameSchema(
+    {
+        "reading": pa.Column("int64"),
+        "day": pa.Column("datetime64[us]"),
+        "asked_at": pa.Column("datetime64[us, UTC]"),
+        "level": pa.Column("float64", pa.Check.in_range(0, 10)),
+        "gauge": pa.Column("category", pa.Check.isin(["north", "south", "west"])),
+        "flooded": pa.Column("int8", pa.Check.isin([0, 1])),
+    },
+    strict=True,
+)
 """
 
 RECIPE = """
@@ -114,6 +113,17 @@ promotion: {branches: ["*"], require_clean: false, require_approval: false}
 """
 
 
+FEATURES = """
+import pandas as pd
+
+def view(rows, past, lookups):
+    return rows[["level", "gauge"]]
+
+def flooded(rows):
+    return rows["flooded"].astype("float32")
+"""
+
+
 def write_day(project_root: Path, day: date, *, level_factor: float = 1.0) -> Path:
     """One day's file: the level, and a flood that follows from it with noise."""
     rng = random.Random(day.toordinal())
@@ -127,7 +137,7 @@ def write_day(project_root: Path, day: date, *, level_factor: float = 1.0) -> Pa
             flooded = int(level + rng.gauss(0, 2) > 6)
             asked = f"{day}T{index % 24:02d}:00:00+00:00"
             gauge = rng.choice(["north", "south", "west"])
-            row = [day.toordinal() * 1000 + index, f"{day}T00:00:00+00:00", asked, level * level_factor, gauge, flooded]
+            row = [day.toordinal() * 1000 + index, day.isoformat(), asked, level * level_factor, gauge, flooded]
             writer.writerow(row)
     return path
 
@@ -163,15 +173,6 @@ def make_project(folder: Path) -> Project:
     subprocess.run([*git, "add", "."], cwd=folder, check=True)
     subprocess.run([*git, "commit", "-q", "-m", "start"], cwd=folder, check=True)
     return find_project(folder)
-
-
-FEATURES = """
-def view(rows, lookups, history):
-    return rows[["level", "gauge"]]
-
-def flooded(rows):
-    return rows["flooded"]
-"""
 
 
 @pytest.fixture

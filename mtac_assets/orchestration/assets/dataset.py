@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mtac_assets.orchestration import metadata
+from mtac_assets.orchestration.commits import commit_data
 from mtac_assets.orchestration.errors import as_failure
 from mtac_assets.orchestration.partition_events import NO_VALUE, Materialized, report, reported_output
 from mtac_assets.orchestration.partitions import dataset_partitions
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 CONTRACT_CHECK = "contract"
 ALL = "all"
+NULL_RATE = "null rate: "
 SHOWN_DAYS = 40
 
 
@@ -47,15 +49,16 @@ def dataset_asset(place: "DatasetPlace") -> dg.AssetsDefinition:
         from mtac_assets.data.ingest import ingest
         from mtac_assets.data.versioning import version
 
-        keys = tuple(context.partition_keys) if context.has_partition_key_range else (ALL,)
+        keys = tuple(context.partition_keys) if partitions is not None else (ALL,)
         with as_failure():
             days = ingest(project, dataset, keys).days
-            version(project, dataset, [day.key for day in days if day.manifest is not None])
-        report(context, [_materialized(day, partitioned=partitions is not None) for day in days if day.manifest])
-        written = sum(day.status == "written" for day in days)
-        context.log.info(
-            f"{dataset.name}: {written} of {len(days)} days written, {_count(days, 'unchanged')} unchanged"
-        )
+            good = [day for day in days if day.status != "failed"]
+            version(project, dataset, [day.key for day in good])
+            written = [day.key for day in good if day.status == "written"]
+            if written:
+                commit_data(context, project, dataset.name, written)
+        report(context, [_materialized(day, partitioned=partitions is not None) for day in good])
+        context.log.info(f"{dataset.name}: {len(written)} written, {len(good) - len(written)} unchanged of {len(days)}")
         yield reported_output()
         yield contract_result(days)
 
@@ -96,6 +99,7 @@ def _materialized(day: "DayResult", *, partitioned: bool) -> Materialized:
         "dagster/row_count": manifest.rows,
         "quarantined rows": day.quarantined_rows,
         "state": day.status,
+        **{check.name: check.evidence["rate"] for check in day.checks if check.name.startswith(NULL_RATE)},
         "content digest": manifest.content_digest,
         "file size (bytes)": manifest.file_size,
         "dagster/column_schema": metadata.schema(manifest.columns),
@@ -123,7 +127,3 @@ def _checks_by_name(days: Sequence["DayResult"]) -> list[list[Any]]:
         for check in day.checks:
             counted.setdefault(check.name, [0, 0])[0 if check.passed else 1] += 1
     return [[name, passed, failed] for name, (passed, failed) in counted.items()]
-
-
-def _count(days: Sequence["DayResult"], status: str) -> int:
-    return sum(day.status == status for day in days)

@@ -56,7 +56,7 @@ def model_asset(place: "RecipePlace") -> dg.AssetsDefinition:
         from mtac_assets.provenance.intact import pack_problems
 
         settings: RunSettings = getattr(context.resources, SETTINGS)
-        with as_failure(), retried_where_killed():
+        with as_failure(), retried_where_killed(context, place.project.environment.limits.run_seconds):
             resolved = place.resolve(settings, as_of(context))
             declaration = declare(place.project, resolved)
             model_id = declaration.model_id(place.name)

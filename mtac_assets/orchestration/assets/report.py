@@ -10,6 +10,7 @@ from mtac_assets.orchestration import metadata
 from mtac_assets.orchestration.assets.model import MODEL_ID_TAG
 from mtac_assets.orchestration.assets.training_set import as_of, days
 from mtac_assets.orchestration.child import pipes_environment
+from mtac_assets.orchestration.commits import commit_model
 from mtac_assets.orchestration.errors import as_failure
 from mtac_assets.orchestration.gate_checks import gate_checks, gate_specs
 from mtac_assets.orchestration.partitions import as_of_partitions, test_days
@@ -49,12 +50,14 @@ def report_asset(place: "RecipePlace") -> dg.AssetsDefinition:
         with as_failure():
             resolved = place.resolve(getattr(context.resources, SETTINGS), as_of(context))
             model_id = declare(place.project, resolved).model_id(place.name)
+            pack = place.project.state.models / model_id
             with pipes_environment(context) as environment:
-                folder = evaluate(place.project, resolved, place.project.state.models / model_id, pipes=environment)
+                folder = evaluate(place.project, resolved, pack, pipes=environment)
             report = read_json(folder / "report.json")
+            commit = commit_model(context, place.project, resolved, pack, folder)
             shown = _record(context, place, model_id, folder, report)
         yield dg.MaterializeResult(
-            metadata=_report_metadata(report, folder) | shown,
+            metadata=_report_metadata(report, folder) | shown | {"commit": commit},
             data_version=dg.DataVersion(sha256_file(folder / "report.json")),
             tags={MODEL_ID_TAG: model_id},
         )

@@ -1,0 +1,52 @@
+"""What a run leaves in Git: a commit of the data it ingested, a commit of the model it made, with the run's trigger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from mtac_assets.orchestration.schedules import TRIGGER_TAG
+
+if TYPE_CHECKING:
+    from mtac_assets.spec.project import Project
+    from mtac_assets.spec.resolved import ResolvedRecipe
+
+ACTOR_TAG = "mtac/actor"
+A_PERSON = "person"
+
+
+def commit_data(context: dg.AssetExecutionContext, project: Project, dataset: str, keys: Sequence[str]) -> None:
+    """One commit of pointers and manifests on the dataset's own history.
+
+    Without a Git repository the data is as good as with one: the run says so and goes on. A model would not be.
+    """
+    from mtac_assets.provenance.git import GitError
+    from mtac_assets.provenance.record import record_data
+
+    try:
+        commit = record_data(project, dataset, keys, trigger=_trigger(context), actor=_actor(context))
+    except GitError as error:
+        context.log.warning(f"the data's history was not written: {error}")
+    else:
+        if commit is not None:
+            context.log.info(f"refs/mtac/data/{dataset} is {commit[:12]}")
+
+
+def commit_model(
+    context: dg.AssetExecutionContext, project: Project, resolved: ResolvedRecipe, pack: Path, report: Path
+) -> str:
+    """The model's commit; its id. Raises MtacError where the model could not be rebuilt from it."""
+    from mtac_assets.provenance.record import record_model
+
+    return record_model(project, resolved, pack, report, trigger=_trigger(context), actor=_actor(context))
+
+
+def _trigger(context: dg.AssetExecutionContext) -> str:
+    return context.run.tags.get(TRIGGER_TAG, A_PERSON)
+
+
+def _actor(context: dg.AssetExecutionContext) -> str:
+    return context.run.tags.get(ACTOR_TAG, "")
