@@ -1,0 +1,124 @@
+"""`python -m mtac_assets.training`: the stateless trainer. A recipe and a data pointer in, a pack out; knows no orchestrator.
+
+Exit codes: 0 done; 1 failed (`failure.json` says why); 2 bad input; 75 stopped by SIGTERM with the state saved. Standard output
+stays empty, but for the one JSON document of --replay-segment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from datetime import date
+from pathlib import Path
+
+from mtac_assets.spec.errors import Finding
+from mtac_assets.spec.load import load_recipe, load_resolved
+from mtac_assets.spec.project import Project, find_project
+from mtac_assets.spec.resolved import ResolvedRecipe
+from mtac_assets.training.errors import TrainingRefused
+from mtac_assets.training.process import StopRequest, exit_code, require_variables
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    stop = StopRequest()
+    return exit_code(options.out, options.run_id, lambda: _work(options, stop))
+
+
+def _work(options: argparse.Namespace, stop: StopRequest) -> None:
+    project = find_project()
+    _require_own_code(project)
+    resolved = _recipe(project, options)
+    require_variables(resolved.recipe.training)
+    # From here on torch may be loaded.
+    from mtac_assets.provenance.files import write_json
+    from mtac_assets.training.inputs import gather
+
+    inputs = gather(project, resolved, options.data.resolve(), options.training_set)
+    if options.replay_segment is not None or options.until_step is not None:
+        print(json.dumps(_replay(inputs, options)))
+    elif options.trace_steps is not None:
+        from mtac_assets.training.trace import trace
+
+        write_json(options.out / "trace.json", {"schema_version": 1, "entries": trace(inputs, options.trace_steps)})
+    else:
+        from mtac_assets.training.progress import Sink, screen
+        from mtac_assets.training.run import run
+
+        sinks: tuple[Sink, ...] = (screen(inputs.model_id),)
+        if os.environ.get("DAGSTER_PIPES_CONTEXT"):
+            from mtac_assets.training.pipes import PipesSink
+
+            sinks = (*sinks, PipesSink())
+        run(inputs, options.out, options.run_id, may_resume=options.resume, sinks=sinks, stop=stop)
+
+
+def _replay(inputs: object, options: argparse.Namespace) -> dict[str, object]:
+    from mtac_assets.provenance.files import read_json
+    from mtac_assets.training import checkpoint
+    from mtac_assets.training.inputs import Inputs
+    from mtac_assets.training.replay import replay, segment_steps
+
+    assert isinstance(inputs, Inputs)
+    folder, start = options.out / checkpoint.FOLDER, 0
+    if options.replay_segment is not None:
+        start, until = segment_steps(read_json(options.out / "digests.json"), options.replay_segment)
+    else:
+        until = options.until_step
+    if options.from_checkpoint is not None:
+        folder, start = options.from_checkpoint.parent, int(options.from_checkpoint.stem.removeprefix("step-"))
+    ignore = frozenset({"environment"}) if options.allow_environment else frozenset()
+    return replay(inputs, folder, start, until, ignore=ignore).document()
+
+
+def _recipe(project: Project, options: argparse.Namespace) -> ResolvedRecipe:
+    if options.recipe.suffix == ".json":
+        return load_resolved(options.recipe)
+    as_of = date.fromisoformat(options.as_of) if options.as_of else None
+    return load_recipe(project, options.recipe, as_of=as_of)
+
+
+def _require_own_code(project: Project) -> None:
+    """An installed engine may serve any project; one that the project holds itself must be the one that runs."""
+    own = project.root / "mtac_assets" / "training"
+    here = Path(__file__).resolve().parent
+    if own.is_dir() and own.resolve() != here:
+        raise TrainingRefused(
+            Finding(
+                f"this is the trainer of another checkout ({here})",
+                str(project.root),
+                f"the trainer in {own}",
+                "start it with `python -m mtac_assets.training` from the project's folder",
+            )
+        )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mtac_assets.training", description="Train one model from its recipe."
+    )
+    add = parser.add_argument
+    add("--recipe", type=Path, required=True, help="resolved recipe (JSON), or a recipe.yaml with --as-of")
+    add("--as-of", metavar="DATE", help="for a recipe.yaml with a window")
+    add("--data", type=Path, required=True, help="folder with <dataset>/<key>.parquet and its manifests")
+    add("--out", type=Path, required=True, help="folder for the pack")
+    add("--run-id", required=True, help="name of this attempt, kept in its documents")
+    add("--resume", action="store_true", help="go on from the newest whole checkpoint in --out, where there is one")
+    add("--training-set", type=Path, help="use this folder instead of building the training set from --data")
+    add(
+        "--replay-segment",
+        type=int,
+        metavar="I",
+        help="replay segment I of the pack in --out; prints its digests as JSON",
+    )
+    add("--from-checkpoint", type=Path, metavar="C", help="replay from this checkpoint's document, with --until-step")
+    add("--until-step", type=int, metavar="N", help="replay until N steps are done; prints the digests as JSON")
+    add("--allow-environment", action="store_true", help="replay although the checkpoint's environment is another")
+    add("--trace-steps", type=int, metavar="N", help="write digests of the first N steps' tensors to OUT/trace.json")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

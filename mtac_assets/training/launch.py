@@ -1,0 +1,186 @@
+"""Starting the trainer in a process of its own, watching it, and turning its end into a pack or an error. No torch here.
+
+The child leads a session of its own, so that it and whatever it started can be ended together at the limit.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mtac_assets.provenance.files import read_json, write_json
+from mtac_assets.spec import clock
+from mtac_assets.spec.errors import Finding, MtacError
+from mtac_assets.spec.project import Project
+from mtac_assets.spec.resolved import ResolvedRecipe
+from mtac_assets.training import flags
+from mtac_assets.training.errors import (
+    EXIT_STOPPED,
+    FAILURE,
+    TrainerKilled,
+    TrainingFailed,
+    TrainingRefused,
+    TrainingStopped,
+    read_findings,
+)
+from mtac_assets.training.pack import Pack
+
+POLL_SECONDS = 0.05
+GRACE_SECONDS = 10.0
+MODULE = "mtac_assets.training"
+Record = dict[str, Any]
+
+
+def train(
+    project: Project,
+    resolved: ResolvedRecipe,
+    out: Path,
+    run_id: str,
+    *,
+    environment_variables: Mapping[str, str] | None = None,
+    on_progress: Callable[[Record], None] | None = None,
+    pipes: Mapping[str, str] | None = None,
+) -> Pack:
+    """Train `resolved` into `out`, going on from what an earlier attempt left there, and return the sealed pack.
+
+    `pipes`: the bootstrap variables of an open Dagster Pipes session. `on_progress` gets each line of `progress.jsonl` as it comes.
+    Raises TrainingRefused (bad input), TrainingFailed (with the trainer's own findings), TrainerKilled (a signal, named; or the
+    environment's `limits.run_seconds`), TrainingStopped (SIGTERM, state saved).
+    """
+    command = trainer_command(project, resolved, out, run_id)
+    variables = {
+        **os.environ,
+        **flags.variables(resolved.recipe.training),
+        "APP_ENV": project.environment.name,
+        **(environment_variables or {}),
+        **(pipes or {}),
+    }
+    progress = out / "progress.jsonl"
+    tail = _Tail(progress, on_progress)
+    limit = project.environment.limits.run_seconds
+    child = start(command, project.root, variables)
+    began = time.monotonic()
+    try:
+        while (code := wait(child, POLL_SECONDS)) is None:
+            tail.read()
+            if time.monotonic() - began > limit:
+                end(child)
+                raise TrainerKilled(
+                    Finding(
+                        f"the training took longer than {limit} s and was ended",
+                        "limits.run_seconds of the environment",
+                        f"an end within {limit} s",
+                        "raise the limit, or train fewer epochs; the next attempt goes on from the last checkpoint",
+                    )
+                )
+    except BaseException:
+        end(child)
+        raise
+    tail.read()
+    if code != 0:
+        raise failure(out, run_id, code)
+    return Pack.open(out)
+
+
+def trainer_command(project: Project, resolved: ResolvedRecipe, out: Path, run_id: str, *more: str) -> list[str]:
+    """The trainer's command line; the resolved recipe is written where it can read it. To be run from the project's root."""
+    recipe = out.parent / f".recipe-{out.name}.json"
+    write_json(recipe, {"schema_version": 1, **resolved.document()})
+    options = [
+        "--recipe",
+        str(recipe),
+        "--data",
+        str(project.state.data),
+        "--out",
+        str(out),
+        "--run-id",
+        run_id,
+        "--resume",
+    ]
+    return [sys.executable, "-m", MODULE, *options, *more]
+
+
+def start(
+    command: Sequence[str], root: Path, variables: Mapping[str, str], stdout: int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
+    """Standard input is closed, standard error goes where ours goes."""
+    return subprocess.Popen(
+        command, cwd=root, env=dict(variables), stdin=subprocess.DEVNULL, stdout=stdout, start_new_session=True
+    )
+
+
+def wait(child: subprocess.Popen[bytes], seconds: float) -> int | None:
+    """The exit code, None where it still runs after `seconds`."""
+    try:
+        return child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def end(child: subprocess.Popen[bytes], grace: float = GRACE_SECONDS) -> None:
+    """SIGTERM to the child and all it started, time to save the state, then SIGKILL. Harmless where it has ended."""
+    for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, grace)):
+        try:
+            os.killpg(child.pid, number)
+        except ProcessLookupError:
+            break
+        if wait(child, seconds) is not None and number == signal.SIGKILL:
+            break
+    child.wait()
+
+
+def failure(out: Path, run_id: str, code: int) -> MtacError:
+    """The error that an exit code and `failure.json` tell of."""
+    if code < 0:
+        name = signal.Signals(-code).name
+        hint = "; the system ends processes so when memory runs out" if -code == signal.SIGKILL else ""
+        return TrainerKilled(
+            Finding(
+                f"the trainer was ended by {name}{hint}",
+                str(out),
+                "an exit of its own",
+                "start it again: it goes on from the last checkpoint; lower training.micro_batch_size if memory ran out",
+            )
+        )
+    path = out / FAILURE
+    document = read_json(path) if path.is_file() else None
+    if document is None or document["run_id"] != run_id:
+        finding = Finding(
+            f"the trainer ended with code {code} and said no more", str(out), "0", "see its last lines above"
+        )
+        return TrainingFailed(finding)
+    kind = {EXIT_STOPPED: TrainingStopped, 2: TrainingRefused}.get(code, TrainingFailed)
+    error = kind(*read_findings(document))
+    if isinstance(error, TrainingFailed):
+        error.kind = document["kind"]
+    return error
+
+
+class _Tail:
+    """New whole lines of a growing file."""
+
+    def __init__(self, path: Path, receive: Callable[[Record], None] | None) -> None:
+        self._path, self._receive, self._place = path, receive, 0
+        self._since = clock.timestamp()
+
+    def read(self) -> None:
+        if self._receive is None or not self._path.is_file():
+            return
+        if self._path.stat().st_size < self._place:
+            self._place = 0  # a resuming trainer has rewritten it
+        with self._path.open("rb") as stream:
+            stream.seek(self._place)
+            data = stream.read()
+        whole = data.rpartition(b"\n")[0]
+        self._place += len(whole) + 1 if whole else 0
+        for line in whole.splitlines():
+            record = json.loads(line)
+            if record["at"] >= self._since:
+                self._receive(record)

@@ -1,0 +1,85 @@
+"""The determinism probe: a few micro-steps in two processes, and the first tensor and operation in which they differ. No torch here."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mtac_assets.provenance.files import read_json
+from mtac_assets.spec.project import Project
+from mtac_assets.spec.resolved import ResolvedRecipe
+from mtac_assets.training import flags
+from mtac_assets.training.launch import end, failure, start, trainer_command
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """Where two runs first differ. `operation` is the module's class (or the optimiser's), `phase` one of initial, forward, backward,
+
+    update; `step` -1 before the first."""
+
+    step: int
+    phase: str
+    name: str
+    operation: str
+
+    def __str__(self) -> str:
+        where = "before the first step" if self.step < 0 else f"at step {self.step}"
+        return f"{self.name} ({self.operation}, {self.phase}) {where}"
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    steps: int
+    compared: int
+    divergence: Divergence | None
+
+    @property
+    def deterministic(self) -> bool:
+        return self.divergence is None
+
+    def document(self) -> dict[str, Any]:
+        found = None if self.divergence is None else vars(self.divergence)
+        return {"schema_version": 1, "steps": self.steps, "compared": self.compared, "divergence": found}
+
+
+def probe(project: Project, resolved: ResolvedRecipe, steps: int = 4) -> ProbeResult:
+    """Run the first `steps` steps twice, at once, in two processes. Raises what a training would where they cannot run."""
+    with tempfile.TemporaryDirectory(prefix="mtac-probe-") as temporary:
+        outs = [Path(temporary) / name for name in ("first", "second")]
+        variables = {**os.environ, **flags.variables(resolved.recipe.training), "APP_ENV": project.environment.name}
+        commands = [trainer_command(project, resolved, out, "probe", "--trace-steps", str(steps)) for out in outs]
+        return compare_runs(commands, outs, project.root, variables, steps)
+
+
+def compare_runs(
+    commands: Sequence[Sequence[str]], outs: Sequence[Path], root: Path, variables: dict[str, str], steps: int
+) -> ProbeResult:
+    """Start both `commands`, each of which writes `trace.json` into its folder of `outs`, and compare what they wrote."""
+    children = [start(command, root, variables) for command in commands]
+    try:
+        codes = [child.wait() for child in children]
+    except BaseException:
+        for child in children:
+            end(child)
+        raise
+    for code, out in zip(codes, outs, strict=True):
+        if code != 0:
+            raise failure(out, "probe", code)
+    first, second = (read_json(out / "trace.json")["entries"] for out in outs)
+    return ProbeResult(steps, len(first), first_divergence(first, second))
+
+
+def first_divergence(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> Divergence | None:
+    """The first entry that is not the same in both traces, None where they are equal."""
+    for one, other in zip(first, second, strict=False):
+        if one != other:
+            return Divergence(one["step"], one["phase"], one["name"], one["operation"])
+    if len(first) != len(second):
+        longer = max(first, second, key=len)[min(len(first), len(second))]
+        return Divergence(longer["step"], longer["phase"], longer["name"], longer["operation"])
+    return None

@@ -1,0 +1,92 @@
+"""From a finished loop to a sealed pack: its documents, written once, and the seal over them. What the files mean: docs/training.md."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+
+from mtac_assets.provenance import environment
+from mtac_assets.provenance.files import write_atomic, write_json
+from mtac_assets.training import checkpoint, flags, pack
+from mtac_assets.training.begin import Beginning
+from mtac_assets.training.golden import golden
+from mtac_assets.training.inputs import Inputs
+from mtac_assets.training.loop import Outcome
+from mtac_assets.training.pack import Pack
+from mtac_assets.training.state import SwappedIn
+from mtac_assets.training.tensors import weights_digest
+
+
+def write_pack(
+    inputs: Inputs,
+    out: Path,
+    run_id: str,
+    beginning: Beginning,
+    outcome: Outcome,
+    flags_seen: dict[str, str],
+    seconds: dict[str, float],
+    notes: list[str],
+    resumed_at: int,
+) -> Pack:
+    """Every document of the pack, the weights, and last of all the seal."""
+    recipe = inputs.resolved.recipe
+    weights = beginning.state.weights()
+    digest, each = weights_digest(weights)
+    with SwappedIn(beginning.state):
+        rows = golden(beginning.state.model, inputs.schema, beginning.validate)
+    documents: dict[str, dict[str, Any]] = {
+        "model.json": {
+            "schema_version": 1,
+            "kind": recipe.model.kind,
+            "settings": recipe.model.settings,
+            "features": inputs.schema.document(),
+            "parameters": sum(parameter.numel() for parameter in beginning.state.model.parameters()),
+        },
+        "training.json": {
+            "schema_version": 1,
+            "run_id": run_id,
+            "steps": outcome.step,
+            "epochs": recipe.training.epochs,
+            "rows": beginning.schedule.rows,
+            "training_set": inputs.manifest["digest"],
+            "curve": list(outcome.history.curve),
+            "validations": list(outcome.history.validations),
+            "seconds": {name: round(value, 3) for name, value in seconds.items()},
+            "rows_per_second": round(
+                (outcome.step - resumed_at) * recipe.training.batch_size / max(seconds["loop"], 1e-9), 1
+            ),
+            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "resumed_at": resumed_at,
+            "notes": notes,
+        },
+        "environment.json": {
+            "schema_version": 1,
+            "declared": _declared_environment(inputs),
+            "declared_flags": flags.declared(recipe.training),
+            "observed_flags": flags_seen,
+            "observed": environment.observed(),
+        },
+        "digests.json": {
+            "schema_version": 1,
+            "weights_digest": digest,
+            "tensors": each,
+            "initial_digest": outcome.history.initial_digest,
+            "segments": [segment.document() for segment in outcome.history.segments],
+        },
+        "golden.json": rows,
+    }
+    write_atomic(out / pack.WEIGHTS, safetensors.torch.save(weights))
+    for name, document in documents.items():
+        write_json(out / name, document)
+    # The last state starts no segment; its weights are the model.
+    checkpoint.remove(out / checkpoint.FOLDER, outcome.step)
+    return pack.seal(out, inputs.model_id, inputs.fingerprint, digest)
+
+
+def _declared_environment(inputs: Inputs) -> dict[str, str]:
+    prefix = "environment."
+    leaves: dict[str, str] = inputs.declaration["leaves"]
+    return {name.removeprefix(prefix): value for name, value in leaves.items() if name.startswith(prefix)}
