@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from mtac_assets.spec.spelling import closest
 from mtac_assets.spec.yaml import FieldPath, dotted
 
 
@@ -57,11 +58,3 @@ def unknown(path: FieldPath, name: str, known: Sequence[str], source: str) -> Pr
     return Problem(
         path, f"`{name}` is not in {source}", expected, f"write `{guess}`" if guess else f"add it to {source}"
     )
-
-
-def closest(word: str, known: Sequence[str]) -> str | None:
-    """The known word that was probably meant, or None."""
-    import difflib
-
-    found = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return found[0] if found else None

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from mtac_assets.spec import yaml
-from mtac_assets.spec.environment import Environment
-from mtac_assets.spec.environment_checks import CHECKS
-from mtac_assets.spec.errors import Finding, SpecError, raise_all
-from mtac_assets.spec.validate import name_matches, validate
+from mtac_assets.spec.errors import Finding, SpecError
+from mtac_assets.spec.remembered import recall, remember
+
+if TYPE_CHECKING:
+    from mtac_assets.spec.environment import Environment
 
 ENVIRONMENT_VARIABLE = "APP_ENV"
 DEFAULT_ENVIRONMENT = "local"
+DEFAULT_STATE = ".mtac"
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,31 @@ class Project:
         return {path.parent.name: path for path in sorted(self.defs.glob(f"*/{name}"))}
 
 
+class _RememberedProject(Project):
+    """A project whose environment was found valid before: typed only when somebody asks, because that imports pydantic."""
+
+    @classmethod
+    def of(cls, root: Path, package: str, fields: dict[str, Any]) -> Project:
+        project = object.__new__(cls)
+        project.__dict__.update(root=root, package=package, _fields=fields)
+        project.__dict__["state"] = State(Path(os.path.normpath(root / fields["state"])))
+        return project
+
+    @cached_property
+    def environment(self) -> Environment:  # pyright: ignore[reportIncompatibleVariableOverride]
+        from mtac_assets.spec.environment import Environment
+
+        return Environment.model_validate_json(json.dumps(self.__dict__["_fields"]))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Project):
+            return NotImplemented
+        return (self.root, self.package, self.environment) == (other.root, other.package, other.environment)
+
+    def __hash__(self) -> int:
+        return hash((self.root, self.package))
+
+
 def package_folder(root: Path, package: str) -> Path:
     """Folder of the root module, in the project's folder or under its `src`."""
     parts = package.split(".")
@@ -141,16 +168,27 @@ def find_project(start: Path | None = None, environment: str | None = None) -> P
             )
         )
     path = folder / f"{name}.yaml"
-    return Project(root, package, load_environment(path, path.relative_to(root).as_posix()))
+    memory, question = (
+        root / DEFAULT_STATE / "cache" / "environments",
+        ["environment", path.relative_to(root).as_posix()],
+    )
+    remembered = recall(memory, root, question)
+    if remembered is not None:
+        return _RememberedProject.of(root, package, remembered)
+    from mtac_assets.spec.environment_file import read_environment
+
+    found, content = read_environment(path, path.relative_to(root).as_posix())
+    project = Project(root, package, found)
+    if project.state.root == root / DEFAULT_STATE:  # else a folder would be made that nobody asked for
+        remember(memory, root, question, {path: content}, found.model_dump(mode="json"))
+    return project
 
 
 def load_environment(path: Path, display: str | None = None) -> Environment:
     """The environment in the file at `path`. Raises SpecError."""
-    document = yaml.read(path, display or str(path))
-    validated = validate(Environment, document, CHECKS)
-    raise_all(SpecError, [*validated.findings, *name_matches(document, path.stem, "file")])
-    assert validated.model is not None
-    return validated.model
+    from mtac_assets.spec.environment_file import read_environment
+
+    return read_environment(path, display or str(path))[0]
 
 
 def _find_root(begin: Path) -> tuple[Path, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mtac_assets.spec.checks import Check, Problem, closest, repeated, rule, unknown
+from mtac_assets.spec.checks import Check, Problem, repeated, rule, unknown
 from mtac_assets.spec.cron import cron_problems
 from mtac_assets.spec.recipe import (
     BUILT_IN_MODELS,
@@ -18,6 +18,7 @@ from mtac_assets.spec.recipe import (
     Triggers,
     Window,
 )
+from mtac_assets.spec.spelling import closest
 
 CHECKS: list[Check] = []
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from mtac_assets.spec.checks import Problem, closest
+from mtac_assets.spec.checks import Problem
 from mtac_assets.spec.dataset import DailyPartitions, Dataset
 from mtac_assets.spec.fields import FUNCTION_PATTERN
 from mtac_assets.spec.recipe import Window
+from mtac_assets.spec.spelling import closest
 from mtac_assets.spec.yaml import FieldPath
 
 
@@ -45,34 +46,54 @@ def is_function(reference: str) -> bool:
     return re.fullmatch(FUNCTION_PATTERN, reference) is not None
 
 
-def function_problems(path: FieldPath, reference: str, folder: Path, display: str) -> Iterator[Problem]:
-    """Is there a function `reference` (module:function) in `folder`, called `display` in messages?"""
-    module, _, function = reference.partition(":")
-    relative = Path(*module.split("."))
-    candidates = [folder / relative.with_suffix(".py"), folder / relative / "__init__.py"]
-    file = next((candidate for candidate in candidates if candidate.is_file()), None)
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A module that is named in a folder: where it would lie, and what it holds."""
+
+    folder: Path
+    display: str  # the folder, in messages
+    shown: str  # the file, in messages
+    file: Path | None
+    content: bytes = b""
+
+
+def read_module(reference: str, folder: Path, display: str) -> Module:
+    """The module of `reference` (module:function) in `folder`, called `display` in messages; `file` None where it is not."""
+    relative = Path(*reference.partition(":")[0].split("."))
     shown = f"{display}/{relative.as_posix()}.py"
-    if file is None:
-        modules = sorted(found.stem for found in folder.glob("*.py") if found.stem != "__init__")
-        guess = closest(module, modules)
+    for file in (folder / relative.with_suffix(".py"), folder / relative / "__init__.py"):
+        try:
+            return Module(folder, display, shown, file, file.read_bytes())
+        except OSError:
+            continue
+    return Module(folder, display, shown, None)
+
+
+def function_problems(path: FieldPath, reference: str, module: Module) -> Iterator[Problem]:
+    """Does `module` define what `reference` names?"""
+    name, _, function = reference.partition(":")
+    shown, display = module.shown, module.display
+    if module.file is None:
+        modules = sorted(found.stem for found in module.folder.glob("*.py") if found.stem != "__init__")
+        guess = closest(name, modules)
         expected = f"a module in {display}: {', '.join(modules) or 'there is none'}"
         yield Problem(
             path, f"{shown} does not exist", expected, f"write {guess}:{function}" if guess else f"add {shown}"
         )
         return
-    if not file.resolve().is_relative_to(folder.resolve()):
+    if not module.file.resolve().is_relative_to(module.folder.resolve()):
         yield Problem(path, f"{shown} lies outside the folder", f"a file in {display}", "copy it there")
         return
     try:
-        tree = ast.parse(file.read_bytes())
-    except (SyntaxError, ValueError, OSError, RecursionError, MemoryError) as error:
+        tree = ast.parse(module.content)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = getattr(error, "lineno", None) or 1
         yield Problem(path, f"{shown}:{line} is not Python: {error}", "a Python module", "correct it")
         return
     names = _defined(tree.body)
     if function not in names:
         guess = closest(function, sorted(names))
-        remedy = f"write {module}:{guess}" if guess else f"define `{function}` in {shown}"
+        remedy = f"write {name}:{guess}" if guess else f"define `{function}` in {shown}"
         expected = f"a function in {shown}: {', '.join(sorted(names)) or 'there is none'}"
         yield Problem(path, f"{shown} defines no `{function}`", expected, remedy)
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mtac_assets.spec.recipe import Recipe
+if TYPE_CHECKING:
+    from mtac_assets.spec.recipe import Recipe
 
 SCHEMA_VERSION = 1
 ALL = "all"  # the partition key of a dataset without time
+
+# Fields of the document that stand beside the recipe's own.
+DECIDED = ("as_of", "history_start", "overrides", "folder")
 
 # Fields of the document that decide no weight.
 NOT_IDENTITY = ("gates", "triggers", "description", "owner", "overrides", "folder")
@@ -42,25 +48,51 @@ class ResolvedRecipe:
     """A recipe, the as-of date, and what was overridden. `history_start` is the first day features may look back on:
     where a dataset begins later than the recipe's history_days reach, its first day."""
 
-    recipe: Recipe
+    fields: Mapping[str, Any]  # the recipe as plain JSON values, valid and in full
     as_of: date | None
     folder: Path
     folder_name: str  # the folder relative to the project, as documents carry it
     overrides: tuple[str, ...] = ()
     history_start: date | None = None
 
-    @property
-    def name(self) -> str:
-        return self.recipe.name
+    @classmethod
+    def of(
+        cls,
+        recipe: Recipe,
+        as_of: date | None,
+        folder: Path,
+        folder_name: str,
+        overrides: tuple[str, ...],
+        history_start: date | None,
+    ) -> ResolvedRecipe:
+        """From a recipe that was validated."""
+        resolved = cls(recipe.model_dump(mode="json"), as_of, folder, folder_name, overrides, history_start)
+        resolved.__dict__["recipe"] = recipe  # what the property below would make of the fields again
+        return resolved
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any], root: Path) -> ResolvedRecipe:
+        """From what `document` made of a valid one, without a check: for documents of our own only."""
+        fields = {key: value for key, value in document.items() if key not in DECIDED}
+        dates = [None if document[key] is None else date.fromisoformat(document[key]) for key in DECIDED[:2]]
+        name: str = document["folder"]
+        return cls(fields, dates[0], root / name, name, tuple(document["overrides"]), dates[1])
 
     @cached_property
-    def _recipe_document(self) -> dict[str, Any]:
-        return self.recipe.model_dump(mode="json")
+    def recipe(self) -> Recipe:
+        """The recipe, typed. Imports pydantic, so what must be quick reads `fields`."""
+        from mtac_assets.spec.recipe import Recipe
+
+        return Recipe.model_validate_json(json.dumps(self.fields))
+
+    @property
+    def name(self) -> str:
+        return self.fields["name"]
 
     def document(self) -> dict[str, Any]:
         """Plain JSON values, no path of this machine; `load_resolved` reads it back to an equal recipe."""
         return {
-            **self._recipe_document,
+            **self.fields,
             "as_of": _iso(self.as_of),
             "history_start": _iso(self.history_start),
             "overrides": list(self.overrides),
@@ -73,17 +105,17 @@ class ResolvedRecipe:
 
     def windows(self) -> Windows:
         """The partitions each part is taken from."""
-        window = self.recipe.window
+        window: Mapping[str, int] | None = self.fields["window"]
         if window is None or self.as_of is None:
             return Windows((), (ALL,), (ALL,), (ALL,))
-        first = self.as_of - timedelta(days=window.train_days)
-        validate = self.as_of - timedelta(days=window.validate_days)
+        first = self.as_of - timedelta(days=window["train_days"])
+        validate = self.as_of - timedelta(days=window["validate_days"])
         assert self.history_start is not None, "a recipe with a window is resolved with its history"
         return Windows(
             history=_days(self.history_start, first),
             train=_days(first, validate),
             validate=_days(validate, self.as_of),
-            test=_days(self.as_of, self.as_of + timedelta(days=window.test_days)),
+            test=_days(self.as_of, self.as_of + timedelta(days=window["test_days"])),
         )
 
 

@@ -42,11 +42,8 @@ class StoredDocument:
         return f"{self.name} ({dotted(path)})" if path else self.name
 
 
-def load_resolved(path: Path, project: Project | None = None) -> ResolvedRecipe:
-    """The resolved recipe in the JSON file at `path`, which `document()` made. Raises SpecError.
-
-    `folder` is looked for in `project`, by default that of the current folder.
-    """
+def read_resolved(path: Path, project: Project | None = None) -> ResolvedRecipe:
+    """What `load.load_resolved` says."""
     try:
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
@@ -67,11 +64,9 @@ def parse_resolved(content: bytes, name: str, root: Path) -> ResolvedRecipe:
     stored = validated.model
     assert stored is not None
     raise_all(SpecError, _dates(stored, document))
-    fields = {field: getattr(stored, field) for field in Recipe.model_fields}
-    recipe = Recipe.model_construct(**fields)
-    return ResolvedRecipe(
-        recipe, stored.as_of, root / stored.folder, stored.folder, stored.overrides, stored.history_start
-    )
+    recipe = Recipe.model_construct(**{field: getattr(stored, field) for field in Recipe.model_fields})
+    folder = root / stored.folder
+    return ResolvedRecipe.of(recipe, stored.as_of, folder, stored.folder, stored.overrides, stored.history_start)
 
 
 def _dates(stored: StoredRecipe, document: StoredDocument) -> list[Finding]:

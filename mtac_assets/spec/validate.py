@@ -15,9 +15,10 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 
 from pydantic import ValidationError
 
-from mtac_assets.spec.checks import Check, closest
+from mtac_assets.spec.checks import Check
 from mtac_assets.spec.errors import Finding
 from mtac_assets.spec.fields import Spec
+from mtac_assets.spec.spelling import closest
 from mtac_assets.spec.yaml import FieldPath, dotted, value_at
 
 M = TypeVar("M", bound=Spec)

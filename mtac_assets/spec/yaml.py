@@ -59,6 +59,7 @@ class Document:
     data: Any
     places: Mapping[FieldPath, tuple[int, int]]  # line and column, both from 1; of a map's value: of its key
     name: str  # the file as its reader knows it
+    content: bytes = b""  # as read; empty where it was given as text
 
     def where(self, path: FieldPath) -> str:
         """`file:line (field)` of the value at `path`, or of what encloses it where the field is missing."""
@@ -128,7 +129,7 @@ def parse(text: bytes | str, name: str) -> Document:
         _refuse(name, line, (f"not YAML: {problem}", "strict YAML 1.2", remedy))
     except (YAMLError, ValueError, OverflowError) as error:  # ruamel lets chr() fail on "\U00110000"
         _refuse(name, builder.line, (f"not YAML: {error}", "strict YAML 1.2", "correct it"))
-    return Document(builder.root, builder.places, name)
+    return Document(builder.root, builder.places, name, text if isinstance(text, bytes) else b"")
 
 
 def scalar(text: str, quoted: bool = False) -> str | int | float | bool | None:

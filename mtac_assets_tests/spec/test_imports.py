@@ -15,7 +15,6 @@ HEAVY = (
     "mlflow",
     "pydantic.deprecated",
     "difflib",
-    "pydantic.json_schema",
 )
 
 
