@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
 
 CONNECT_SECONDS = 2.0
+KIND_TAG = "mlflow.experimentKind"  # without it MLflow's pages guess, and guess at language models
 # Error codes with which MLflow says no for good. Every other failure may pass.
 REFUSALS = frozenset(
     {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE"}
@@ -77,7 +78,9 @@ def ensure_experiment(project: Project, mlflow_client: MlflowClient, name: str) 
     if found is not None:
         return found.experiment_id
     try:
-        return mlflow_client.create_experiment(name, artifact_location=artifact_location(project, name))
+        return mlflow_client.create_experiment(
+            name, artifact_location=artifact_location(project, name), tags={KIND_TAG: "custom_model_development"}
+        )
     except MlflowException as error:
         found = mlflow_client.get_experiment_by_name(name)  # another process may have been quicker
         if error.error_code != "RESOURCE_ALREADY_EXISTS" or found is None:

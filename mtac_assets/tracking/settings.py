@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
 
 LOOPBACK = "127.0.0.1"
+MODEL_VIEW = "?workflowType=machine_learning"
 # `file:` stores are left out: they append a metric again on every replay, so a recording could not be retried safely.
 SUPPORTED_SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")
 
@@ -74,7 +75,8 @@ def page_root(project: Project) -> str:
 
 
 def run_page(project: Project, experiment_id: str, run_id: str) -> str:
-    return f"{page_root(project)}/#/experiments/{experiment_id}/runs/{run_id}"
+    """A run's page, in MLflow's view for trained models; its other view is for language models and hides half of it."""
+    return f"{page_root(project)}/#/experiments/{experiment_id}/runs/{run_id}{MODEL_VIEW}"
 
 
 def dagster_run_page(project: Project, dagster_run_id: str) -> str:

@@ -32,7 +32,10 @@ def test_a_store_that_cannot_be_replayed_is_refused_before_anything_is_recorded(
 
 def test_credentials_in_an_address_reach_no_page(project: Project) -> None:
     elsewhere = at(project, "https://anna:secret@mlflow.example:8443/base/")
-    assert settings.run_page(elsewhere, "1", "abc") == "https://mlflow.example:8443/base/#/experiments/1/runs/abc"
+    assert (
+        settings.run_page(elsewhere, "1", "abc")
+        == "https://mlflow.example:8443/base/#/experiments/1/runs/abc?workflowType=machine_learning"
+    )
     assert settings.artifact_location(elsewhere, "tides") is None
 
 
