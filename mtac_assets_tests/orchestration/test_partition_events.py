@@ -68,7 +68,8 @@ def test_each_day_has_its_own_metadata_and_data_version(tmp_path: Path, batch_si
     assert newest.asset_materialization.partition == "2024-01-09"
 
 
-def test_a_day_that_failed_is_not_materialized_and_blocks(tmp_path: Path, batch_size: str) -> None:
+def test_a_day_that_failed_is_not_materialized_and_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(BATCH_SIZE_VARIABLE, "1000")
     instance, result = _run(tmp_path, "2024-01-04", "2024-01-06")
     assert not result.success
     assert instance.get_materialized_partitions(dg.AssetKey("readings")) == {"2024-01-04", "2024-01-06"}
