@@ -236,25 +236,27 @@ class _Finder:
 
 
 def _read(file: Path, name: str, memory: Memory) -> SourceFile:
-    from mtac_assets.provenance.syntax import SourceFile, read_source
+    from mtac_assets.provenance.syntax import SourceFile
 
     state = FileState.of(file)
     kept = memory.get(str(file), state)
     if kept is not None:
         return SourceFile(kept["leaves"], tuple(kept["imports"]))
     try:
-        source = read_source(file.read_bytes(), name)
+        source = _parsed(file.read_bytes(), name)
     except SyntaxError as error:
-        raise ClosureError(
-            Finding(
-                f"no valid Python: {error.msg}",
-                f"{name}:{error.lineno}",
-                "a file that Python can read",
-                "correct the line",
-            )
-        ) from error
+        where = f"{name}:{error.lineno}"
+        finding = Finding(f"no valid Python: {error.msg}", where, "a file that Python can read", "correct the line")
+        raise ClosureError(finding) from error
     memory.put(str(file), state, value={"leaves": source.leaves, "imports": list(source.imports)})
     return source
+
+
+@lru_cache(maxsize=1024)
+def _parsed(source: bytes, name: str) -> SourceFile:
+    from mtac_assets.provenance.syntax import read_source  # the parser is needed only where something is new
+
+    return read_source(source, name)
 
 
 def _bytes_digest(file: Path, memory: Memory) -> str:

@@ -205,7 +205,7 @@ class Repository:
 
     def blobs(self, contents: Sequence[bytes]) -> list[str]:
         """Write the blobs that are not there yet, all through one process; their ids, in order."""
-        ids = [self._blob_id(content) for content in contents]
+        ids = [self.object_id("blob", content) for content in contents]
         new = dict(zip(ids, contents, strict=True))
         check = self.text("cat-file", "--batch-check=%(objectname)", data="".join(f"{name}\n" for name in new).encode())
         lacking = [name for name, line in zip(new, check.splitlines(), strict=True) if line.endswith("missing")]
@@ -214,9 +214,10 @@ class Repository:
             self.run("fast-import", "--quiet", "--done", data=stream + b"done\n")
         return ids
 
-    def _blob_id(self, content: bytes) -> str:
-        """The id that Git gives a blob of this content."""
-        return hashlib.new(self.object_format, b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    def object_id(self, kind: str, content: bytes) -> str:
+        """The id that Git gives an object (`blob`, `commit`) of this content."""
+        head = f"{kind} {len(content)}\0".encode()
+        return hashlib.new(self.object_format, head + content, usedforsecurity=False).hexdigest()
 
     def read(self, names: Iterable[str]) -> dict[str, bytes | None]:
         """Contents of objects (`<revision>:<path>` or ids), through one process; None where there is none."""

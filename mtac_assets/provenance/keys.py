@@ -1,4 +1,4 @@
-"""Keys of what is derived on the way to a model: feature partitions and training sets. Same key, same content.
+"""Keys of what is derived on the way to a model: feature partitions, training sets, reports. Same key, same content.
 
 Belongs here: what a derived partition depends on, as one digest, so that the floor that computes it and the plan that asks
 whether it is stale agree. The key of the model itself is its fingerprint (`identity`).
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 FEATURE_MODULES = ("mtac_assets.data.features",)
 TRAINING_SET_MODULES = ("mtac_assets.data.training_set",)
+REPORT_MODULES = ("mtac_assets.evaluation.__main__",)
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,21 @@ def training_set_key(project: Project, resolved: ResolvedRecipe, features: Mappi
             "split": resolved.identity_document().get("split"),
             "train": {day: features[day] for day in windows.train},
             "validate": {day: features[day] for day in windows.validate},
+        }
+    )
+
+
+def report_key(project: Project, resolved: ResolvedRecipe, model_id: str) -> str:
+    """Key of the report of one model: the model, the test days' feature partitions, the recipe's `evaluation`, and the code
+    that judges. The champion that it was compared with is no part: a new champion makes no report stale."""
+    features = feature_keys(project, resolved, resolved.windows().test)
+    return digest_json(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "model_id": model_id,
+            "features": features,
+            "evaluation": resolved.identity_document()["evaluation"],
+            "code": _code(project, resolved, REPORT_MODULES),
         }
     )
 

@@ -26,7 +26,7 @@ from mtac_assets.spec.errors import Finding
 LEDGER = "refs/mtac/ledger/"
 SCHEMA_VERSION = 1
 CHAMPION_KINDS = ("promote", "rollback")
-_ENTRY_FILE = "entry.json"
+ENTRY_FILE = "entry.json"
 _GIVE_UP_SECONDS = 30.0
 
 
@@ -175,23 +175,30 @@ def statuses(found: Iterable[Entry]) -> dict[str, str]:
     return status
 
 
+def verify(where: HasRoot, environment: str) -> list[Finding]:
+    """What is wrong with the ledger of `environment`, the first bad entry first; empty where nothing is."""
+    from mtac_assets.provenance.ledger_check import check
+
+    return check(repository_of(where), environment)
+
+
 def read_entry(repository: Repository, commit: str) -> Entry:
     """The entry of one commit. Raises GitError where it holds none."""
-    found = repository.read([f"{commit}:{_ENTRY_FILE}"])[f"{commit}:{_ENTRY_FILE}"]
+    found = repository.read([f"{commit}:{ENTRY_FILE}"])[f"{commit}:{ENTRY_FILE}"]
     document = parse_object(found) if found is not None else None
     if document is None:
         raise GitError(
             Finding(
                 "a commit of the ledger holds no entry",
                 commit,
-                f"{_ENTRY_FILE} in its tree",
+                f"{ENTRY_FILE} in its tree",
                 "`mtac verify --ledger` names the first bad entry",
             )
         )
-    return _entry(document, commit)
+    return entry_of(document, commit)
 
 
-def _entry(document: Mapping[str, Any], commit: str) -> Entry:
+def entry_of(document: Mapping[str, Any], commit: str) -> Entry:
     fields = {name: document.get(name) for name in Entry.__dataclass_fields__ if name != "commit"}
     return Entry(**fields, commit=commit)  # pyright: ignore[reportArgumentType]
 
@@ -211,13 +218,13 @@ def _entries(repository: Repository, name: str) -> list[Entry]:
         commit, _, body = text.strip().partition(" ")
         if commit:
             document = parse_object(body.strip())
-            found.append(read_entry(repository, commit) if document is None else _entry(document, commit))
+            found.append(read_entry(repository, commit) if document is None else entry_of(document, commit))
     return found
 
 
 def _write(repository: Repository, entry: Entry, parent: str | None) -> str:
     blob = repository.blobs([json_bytes(entry.document())])[0]
-    tree = repository.text("mktree", data=f"100644 blob {blob}\t{_ENTRY_FILE}\n".encode())
+    tree = repository.text("mktree", data=f"100644 blob {blob}\t{ENTRY_FILE}\n".encode())
     subject = f"{entry.sequence}: {entry.kind} {entry.model_id or entry.recipe or ''}".rstrip()
     line = json.dumps(entry.document(), sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return repository.commit(tree, [parent] if parent else [], f"{subject}\n\n{line}\n")

@@ -15,7 +15,7 @@ from mtac_assets.provenance import partitions
 from mtac_assets.provenance.document import read_object
 from mtac_assets.provenance.identity import Change, Declaration, UndeclarableError, compare, declare
 from mtac_assets.provenance.intact import pack_problems
-from mtac_assets.provenance.keys import derived_keys
+from mtac_assets.provenance.keys import derived_keys, report_key
 
 if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
@@ -188,6 +188,8 @@ def _report_reason(project: Project, resolved: ResolvedRecipe, model_id: str) ->
     report = read_object(folder / "report.json")
     if report is None or not (folder / "report.html").is_file():
         return "the model was not judged yet"
+    if report.get("key") not in {None, report_key(project, resolved, model_id)}:
+        return "test rows, evaluation code or the recipe's evaluation changed"
     return None
 
 

@@ -91,6 +91,11 @@ def list_models(where: HasRoot, recipe: str | None = None, environment: str | No
     return sorted(found, key=lambda summary: (summary.created_at, summary.model_id), reverse=True)
 
 
+def summaries(where: HasRoot) -> list[ModelSummary]:
+    """All recorded models by name, without their status: what the ledger is not asked for."""
+    return list(_summaries(repository_of(where), MODELS, {}))
+
+
 def find_model(where: HasRoot, model_id: str) -> ModelSummary:
     """One model by its full ID. Raises UnknownModelError where its reference is not there."""
     repository = repository_of(where)

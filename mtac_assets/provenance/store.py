@@ -11,7 +11,7 @@ import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit, urlunsplit
 
 from mtac_assets.provenance.files import FileState, atomic_path
@@ -125,7 +125,7 @@ class Store:
     def _elsewhere(self) -> tuple[Any, str]:
         import fsspec.core  # pyright: ignore[reportMissingTypeStubs]
 
-        opened: Any = fsspec.core.url_to_fs(self.url)  # pyright: ignore[reportUnknownMemberType]
+        opened = cast("tuple[Any, Any]", fsspec.core.url_to_fs(self.url))  # pyright: ignore[reportUnknownMemberType]
         return opened[0], str(opened[1]).rstrip("/")
 
     def _missing(self, pointer: Pointer) -> StoreError:
