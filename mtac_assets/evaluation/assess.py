@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 
 from mtac_assets.evaluation.bootstrap import Resampling, resample_days
-from mtac_assets.evaluation.compare import compare_rows
+from mtac_assets.evaluation.compare import Resampled, compare_resampled, resampled
 from mtac_assets.evaluation.curves import by_day, calibration_curve, ranking_curves
 from mtac_assets.evaluation.metrics import METRICS, certain_and_wrong, measure
-from mtac_assets.evaluation.scored_rows import ScoredRows, scored_rows
+from mtac_assets.evaluation.scored_rows import scored_rows
 from mtac_assets.evaluation.slices import slices_of
 from mtac_assets.spec.recipe import Evaluation
 
-MOST_UNITS = 400  # more independent units than this are resampled in blocks of neighbours, which is as valid and bounded
+MOST_UNITS = (
+    400  # more independent units than this are resampled in blocks of neighbours, which is as valid and bounded
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,12 +55,16 @@ def assess(
         name: {metric: value.document() for metric, value in values.items()} for name, values in measured.items()
     }
     reference = reference_of(baselines)
+    kept = {
+        name: {metric: resampled(part, metric, resampling) for metric in METRICS}
+        for name, part in {"model": rows, **others}.items()
+    }
     return {
         "metrics": documents["model"],
         "baselines": {name: documents[name] for name in baselines},
         "champion_metrics": documents.get("champion"),
-        "comparison": _compared(rows, others["champion"], resampling) if champion is not None else None,
-        "baseline_comparisons": {name: _compared(rows, others[name], resampling) for name in baselines},
+        "comparison": _compared(kept["model"], kept["champion"], resampling) if champion is not None else None,
+        "baseline_comparisons": {name: _compared(kept["model"], kept[name], resampling) for name in baselines},
         "slices": [
             entry.document()
             for entry in slices_of(
@@ -76,8 +82,12 @@ def assess(
             for name, part in {"model": rows, **others}.items()
             if name in ("model", reference, "champion")
         },
-        "curves": {name: ranking_curves(part) for name, part in {"model": rows, **others}.items() if name != "base_rate"},
-        "by_day": None if test.days is None else by_day(rows, test.days, {n: part.scores for n, part in others.items()}),
+        "curves": {
+            name: ranking_curves(part) for name, part in {"model": rows, **others}.items() if name != "base_rate"
+        },
+        "by_day": None
+        if test.days is None
+        else by_day(rows, test.days, {n: part.scores for n, part in others.items()}),
         "clipped_scores": {name: certain_and_wrong(part) for name, part in {"model": rows, **others}.items()},
         "bootstrap": {
             "unit": settings.unit,
@@ -107,6 +117,6 @@ def reference_of(baselines: Mapping[str, Any]) -> str | None:
     return next((name for name in ("hist_gradient_boosting", "logistic_regression") if name in baselines), None)
 
 
-def _compared(rows: ScoredRows, other: ScoredRows, resampling: Resampling) -> dict[str, Any]:
-    """The paired comparison on every metric. ScoredRows of one `with_scores` share days and labels."""
-    return {metric: compare_rows(rows, other, metric, resampling).document() for metric in METRICS}
+def _compared(model: Mapping[str, Resampled], other: Mapping[str, Resampled], resampling: Resampling) -> dict[str, Any]:
+    """The paired comparison on every metric."""
+    return {metric: compare_resampled(model[metric], other[metric], resampling).document() for metric in METRICS}

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtac_assets.evaluation.scored_rows import EvaluationError
+from mtac_assets.evaluation.errors import EvaluationError
 from mtac_assets.spec.errors import Finding
 
 MOST_NATIVE_CATEGORIES = 255
@@ -76,7 +76,7 @@ def _hist_gradient_boosting(train: Rows, labels: np.ndarray, test: Rows, seed: i
 
     F = train.numeric.shape[1]
     native = [F + c for c, values in enumerate(train.cardinality) if values <= MOST_NATIVE_CATEGORIES]
-    model = HistGradientBoostingClassifier(random_state=seed, categorical_features=native)
+    model = HistGradientBoostingClassifier(random_state=seed, categorical_features=native)  # type: ignore[arg-type]
     model.fit(_stacked(train), labels)
     return model.predict_proba(_stacked(test))[:, 1]
 

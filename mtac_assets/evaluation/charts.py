@@ -53,10 +53,14 @@ def metric_panel(title: str, better: int, entries: Sequence[tuple[str, Mapping[s
 def slice_interval(scale: Scale, metric: Mapping[str, Any], reference: Mapping[str, Any] | None, small: bool) -> Markup:
     """A slice's point and interval, in a table's cell, with the reference model's value as a lighter mark."""
     height, parts = 18, []
-    if reference is not None and reference["value"] is not None:
+    if reference is not None and reference["value"] is not None and scale.low <= reference["value"] <= scale.high:
         look = look_of("hist_gradient_boosting")
-        parts.append(mark(scale(reference["value"]), height / 2, look.shape, f"{look.css} faint", _told(look.title, reference), 3))
-    if metric["value"] is not None:
+        parts.append(
+            mark(
+                scale(reference["value"]), height / 2, look.shape, f"{look.css} faint", _told(look.title, reference), 3
+            )
+        )
+    if metric["value"] is not None and scale.low <= metric["value"] <= scale.high:
         css = "model faint" if small else "model"
         parts.append(_interval(scale, height / 2, metric, css))
         parts.append(mark(scale(metric["value"]), height / 2, "circle", css, _told("this model", metric), 3.6))
@@ -104,7 +108,11 @@ def ranking_chart(curves: Sequence[tuple[str, Mapping[str, Any]]], kind: str, ba
     """ROC (`kind` "roc") or precision over recall ("pr") of all models that have one."""
     width, left, top, bottom = 360, 42, 12, 330
     x, y = Scale(0, 1, left, width - 10), Scale(0, 1, bottom, top)
-    chance = line(x(0), y(0), x(1), y(1), "diagonal") if kind == "roc" else line(x(0), y(base_rate), x(1), y(base_rate), "diagonal")
+    chance = (
+        line(x(0), y(0), x(1), y(1), "diagonal")
+        if kind == "roc"
+        else line(x(0), y(base_rate), x(1), y(base_rate), "diagonal")
+    )
     parts = [x_axis(x, bottom, top), y_axis(y, left, width - 10), chance]
     for name, curve in reversed(curves):
         parts.append(path([(x(u), y(v)) for u, v in curve[kind]], f"{look_of(name).css} curve"))
@@ -136,13 +144,28 @@ def day_chart(days: Sequence[Mapping[str, Any]], reference: str | None) -> Marku
         for a, v, day in zip(at, losses, days, strict=True)
     ]
     rates = Scale(0, max(max(day["rate"], day["mean_score"]) for day in days) * 1.1 or 1, floor, floor_top)
-    parts += [text(left, floor_top - 12, "observed rate (bars) and mean score (points)", "caption"), y_axis(rates, left, right, 2)]
+    parts += [
+        text(left, floor_top - 12, "observed rate (bars) and mean score (points)", "caption"),
+        y_axis(rates, left, right, 2),
+    ]
     for a, day in zip(at, days, strict=True):
         wide = min(step * 0.62, 42)
         parts.append(rect(a - wide / 2, rates(day["rate"]), wide, floor - rates(day["rate"]), "bar"))
-        parts.append(mark(a, rates(day["mean_score"]), "circle", "model", f"{day['day']}: mean score {day['mean_score']:.3f}, rate {day['rate']:.3f}", 3.4))
+        parts.append(
+            mark(
+                a,
+                rates(day["mean_score"]),
+                "circle",
+                "model",
+                f"{day['day']}: mean score {day['mean_score']:.3f}, rate {day['rate']:.3f}",
+                3.4,
+            )
+        )
     every = -(-len(days) // 14)
-    parts += [text(a, floor + 16, day["day"][5:] or day["day"], "tick", "middle") for a, day in list(zip(at, days, strict=True))[::every]]
+    parts += [
+        text(a, floor + 16, day["day"][5:] or day["day"], "tick", "middle")
+        for a, day in list(zip(at, days, strict=True))[::every]
+    ]
     return picture(width, floor + 24, parts, "performance by day")
 
 
@@ -151,14 +174,25 @@ def along_chart(title: str, labels: Sequence[str], series: Sequence[tuple[str, S
     width, left, right, top, bottom = 1000, 52, 990, 28, 230
     step = (right - left) / len(labels)
     at = [left + step * (index + 0.5) for index in range(len(labels))]
-    bounds = [m[key] for index, (_, metrics) in enumerate(series) for m in metrics for key in (("value", "low", "high") if index == 0 else ("value",))]
+    bounds = [
+        m[key]
+        for index, (_, metrics) in enumerate(series)
+        for m in metrics
+        for key in (("value", "low", "high") if index == 0 else ("value",))
+    ]
     if all(bound is None for bound in bounds):
         return Markup("")
     y = padded(bounds, bottom, top)
     parts = [text(0, 13, title, "title"), y_axis(y, left, right)]
     banded = [(a, m) for a, m in zip(at, series[0][1], strict=True) if m["low"] is not None and m["high"] is not None]
     if banded:
-        parts.append(band([(a, y(m["high"])) for a, m in banded], [(a, y(m["low"])) for a, m in banded], f"{look_of(series[0][0]).css} band"))
+        parts.append(
+            band(
+                [(a, y(m["high"])) for a, m in banded],
+                [(a, y(m["low"])) for a, m in banded],
+                f"{look_of(series[0][0]).css} band",
+            )
+        )
     for name, metrics in reversed(series):
         look = look_of(name)
         for run in _runs(at, metrics):
@@ -182,7 +216,11 @@ def _runs(at: Sequence[float], metrics: Sequence[Mapping[str, Any]]) -> list[lis
 def _interval(scale: Scale, y: float, metric: Mapping[str, Any], css: str) -> Markup:
     if metric["low"] is None or metric["high"] is None:
         return Markup("")
-    return line(scale(metric["low"]), y, scale(metric["high"]), y, f"{css} whisker")
+    low, high = (
+        max(metric["low"], scale.low),
+        min(metric["high"], scale.high),
+    )  # the numbers beside it say how far it goes
+    return line(scale(low), y, scale(high), y, f"{css} whisker") if low < high else Markup("")
 
 
 def _told(title: str, metric: Mapping[str, Any]) -> str:

@@ -20,7 +20,6 @@ import numpy as np
 from scipy import stats
 
 from mtac_assets.evaluation.bootstrap import Resampling, resample_days
-from mtac_assets.evaluation.day_statistics import DayStatistic
 from mtac_assets.evaluation.metrics import METRICS
 from mtac_assets.evaluation.scored_rows import ScoredRows, scored_rows
 
@@ -70,56 +69,82 @@ def compare(
     rows_a = scored_rows(labels, days, scores_a, "scores_a")
     rows_b = rows_a.with_scores(scores_b, "scores_b")
     resampling = resample_days(rows_a.day_count, resamples=resamples, seed=seed, confidence=confidence)
-    return compare_rows(rows_a, rows_b, metric, resampling, min_effect=min_effect)
+    a, b = (resampled(rows, metric, resampling) for rows in (rows_a, rows_b))
+    return compare_resampled(a, b, resampling, min_effect=min_effect)
 
 
-def compare_rows(
-    rows_a: ScoredRows, rows_b: ScoredRows, metric: str, resampling: Resampling, *, min_effect: float = 0.0
-) -> Comparison:
-    """`compare` on rows already checked; both hold the same rows in the same order, every day has rows."""
-    assert rows_a.labels is rows_b.labels or np.array_equal(rows_a.labels, rows_b.labels)
-    definition = METRICS[metric]
+@dataclass(frozen=True, eq=False)
+class Resampled:
+    """One model's metric as it is, without each day [D], in each resample [R], and each resample's day influences [R, D].
+
+    None where the rows have one class only and the metric needs both; `reason` then says so.
+    """
+
+    metric: str
+    rows: int
+    value: float | None
+    without_day: np.ndarray
+    values: np.ndarray
+    derivatives: np.ndarray
+    reason: str | None = None
+
+
+def resampled(rows: ScoredRows, metric: str, resampling: Resampling) -> Resampled:
+    """What `compare_resampled` needs of one model, computed once however many others it is compared with."""
+    D = rows.day_count
+    assert resampling.counts.shape[1] == D
+    if METRICS[metric].needs_both and rows.single_class:
+        reason = f"all {rows.rows} rows have the label {int(rows.labels[0])}"
+        nothing = np.empty(0)
+        return Resampled(metric, rows.rows, None, nothing, nothing, nothing, reason)
+    statistic = METRICS[metric].statistic(rows)
+    return Resampled(
+        metric,
+        rows.rows,
+        float(statistic.values(np.ones((1, D)))[0]),
+        statistic.values(np.ones((D, D)) - np.eye(D)),
+        statistic.values(resampling.counts),
+        statistic.derivatives(resampling.counts),
+    )
+
+
+def compare_resampled(a: Resampled, b: Resampled, resampling: Resampling, *, min_effect: float = 0.0) -> Comparison:
+    """Compare two models measured on the same rows, in the same order, under the same resampling."""
+    assert (a.metric, a.rows) == (b.metric, b.rows)
+    better, days = METRICS[a.metric].better, resampling.counts.shape[1]
     known: dict[str, Any] = {
-        "metric": metric,
+        "metric": a.metric,
+        "value_a": a.value,
+        "value_b": b.value,
         "min_effect": min_effect,
-        "days": rows_a.day_count,
-        "rows": rows_a.rows,
+        "days": days,
+        "rows": a.rows,
         "resamples": resampling.resamples,
         "confidence": resampling.confidence,
         "seed": resampling.seed,
     }
-    nothing: dict[str, Any] = {"effect": None, "low": None, "high": None, "p_value": None}
-    if definition.needs_both and rows_a.single_class:
-        reason = f"all {rows_a.rows} rows have the label {int(rows_a.labels[0])}"
-        return Comparison(value_a=None, value_b=None, reason=reason, **known, **nothing)
-    a, b = definition.statistic(rows_a), definition.statistic(rows_b)
-    once = np.ones((1, rows_a.day_count))
-    known |= {"value_a": float(a.values(once)[0]), "value_b": float(b.values(once)[0])}
-    effect = float(definition.better * (known["value_a"] - known["value_b"]))
-    days = rows_a.day_count
+    if a.value is None or b.value is None:
+        return _unjudged(known, a.reason or b.reason or "undefined")
+    effect = better * (a.value - b.value)
     if days < MIN_COMPARISON_DAYS:
         reason = f"{days} days are too few to tell a difference from chance; {MIN_COMPARISON_DAYS} are needed"
-        return Comparison(reason=reason, **known, **(nothing | {"effect": effect}))
-    error = _jackknife_error(a, b, days)
+        return _unjudged(known, reason, effect)
+    error = _jackknife_error(a.without_day - b.without_day)
     if np.isnan(error):
-        reason = "one day holds all rows of a class; without it the metric is undefined"
-        return Comparison(reason=reason, **known, **(nothing | {"effect": effect}))
-    if error <= 1e-12 * max(abs(known["value_a"]), abs(known["value_b"])):
+        return _unjudged(known, "one day holds all rows of a class; without it the metric is undefined", effect)
+    if error <= 1e-12 * max(abs(a.value), abs(b.value)):
         reason = "the difference is the same on every day"
         p_value = 1.0 if effect <= min_effect else None  # models that are one and the same end here
-        return Comparison(
-            reason=reason, **known, **(nothing | {"effect": effect, "low": effect, "high": effect, "p_value": p_value})
-        )
-    resampled, resampled_errors = _effects(a, b, resampling.counts, definition.better)
-    usable = np.isfinite(resampled) & (resampled_errors > 0)
-    ratios = np.divide(resampled - effect, resampled_errors, out=np.full_like(resampled, np.inf), where=usable)
+        return Comparison(effect=effect, low=effect, high=effect, p_value=p_value, reason=reason, **known)
+    effects, errors = _effects(a, b, resampling.counts)
+    usable = np.isfinite(effects) & (errors > 0)
+    ratios = np.divide(effects - effect, errors, out=np.full_like(effects, np.inf), where=usable)
     # A resample without a ratio counts against a, and as infinitely far out on either side of the interval.
     tail = (1 - resampling.confidence) / 2
     upper = float(np.quantile(ratios, 1 - tail, method="higher"))
     lower = float(np.quantile(np.where(usable, ratios, -np.inf), tail, method="lower"))
     if not np.isfinite([lower, upper]).all():
-        reason = f"undefined in {int((~usable).sum())} of {resampling.resamples} resamples"
-        return Comparison(reason=reason, **known, **(nothing | {"effect": effect}))
+        return _unjudged(known, f"undefined in {int((~usable).sum())} of {resampling.resamples} resamples", effect)
     reach = float(stats.t.ppf(1 - tail, days - 1))
     ratio = (effect - min_effect) / error
     by_resamples = (1 + int((ratios >= ratio).sum())) / (1 + resampling.resamples)
@@ -132,16 +157,18 @@ def compare_rows(
     )
 
 
-def _jackknife_error(a: DayStatistic, b: DayStatistic, days: int) -> float:
-    """Standard error of the difference from leaving out one day at a time; NaN where a day cannot be left out."""
-    without = np.ones((days, days)) - np.eye(days)
-    differences = a.values(without) - b.values(without)
+def _unjudged(known: dict[str, Any], reason: str, effect: float | None = None) -> Comparison:
+    return Comparison(effect=effect, low=None, high=None, p_value=None, reason=reason, **known)
+
+
+def _jackknife_error(differences: np.ndarray) -> float:
+    """Standard error of a difference from its values without each day [D]; NaN where a day cannot be left out."""
+    days = len(differences)
     return float(np.sqrt((days - 1) / days * ((differences - differences.mean()) ** 2).sum()))
 
 
-def _effects(a: DayStatistic, b: DayStatistic, W: np.ndarray, better: int) -> tuple[np.ndarray, np.ndarray]:
-    """Effect and its standard error over days (infinitesimal jackknife) for each row of W, both [R]."""
-    effects = better * (a.values(W) - b.values(W))
-    influence = a.derivatives(W) - b.derivatives(W)
+def _effects(a: Resampled, b: Resampled, W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Effect in each resample and its standard error over days (infinitesimal jackknife), both [R]."""
     days = W.sum(axis=1)
-    return effects, np.sqrt((W * influence**2).sum(axis=1) * days / np.maximum(days - 1, 1))
+    variance = (W * (a.derivatives - b.derivatives) ** 2).sum(axis=1) * days / (days - 1)
+    return METRICS[a.metric].better * (a.values - b.values), np.sqrt(variance)

@@ -13,6 +13,7 @@ from mtac_assets.evaluation.scored_rows import ScoredRows
 
 CURVE_POINTS = 160  # enough for a smooth line, few enough for a page
 HISTOGRAM_BINS = 40
+FIRST_RECALL = 0.01
 
 
 def calibration_curve(rows: ScoredRows, resampling: Resampling) -> dict[str, Any]:
@@ -60,8 +61,8 @@ def ranking_curves(rows: ScoredRows) -> dict[str, Any] | None:
         return None
     false_rate, true_rate, _ = roc_curve(rows.labels, rows.scores)
     precision, recall, _ = precision_recall_curve(rows.labels, rows.scores)
-    # The first few thresholds give a precision of 0 or 1 by single rows; recall steps evenly keep the line honest.
-    kept = _thin(1 - recall)
+    # Below 1 % of the positives precision is 0 or 1 by the luck of single rows: the line starts there.
+    kept = [i for i in _thin(1 - recall) if recall[i] >= FIRST_RECALL]
     return {
         "roc": [[float(false_rate[i]), float(true_rate[i])] for i in _thin(false_rate)],
         "pr": [[float(recall[i]), float(precision[i])] for i in kept],

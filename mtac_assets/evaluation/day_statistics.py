@@ -16,7 +16,7 @@ import numpy as np
 
 from mtac_assets.evaluation.scored_rows import ScoredRows
 
-THRESHOLDS_AT_ONCE = 2048  # bounds the memory of average precision: R x 2048 numbers
+THRESHOLDS_AT_ONCE = 128  # R x 128 numbers at a time stay in the cache; larger blocks took 1.5 times as long
 
 
 class DayStatistic(Protocol):
@@ -115,7 +115,9 @@ class PrecisionStatistic:
 
     def _counts(self, thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Per day and threshold [D, k]: positives at it, positives at or above it, all rows at or above it."""
-        at = np.stack([np.searchsorted(s, thresholds, "right") - np.searchsorted(s, thresholds) for s in self.positives])
+        at = np.stack(
+            [np.searchsorted(s, thresholds, "right") - np.searchsorted(s, thresholds) for s in self.positives]
+        )
         true = np.stack([len(s) - np.searchsorted(s, thresholds) for s in self.positives])
         false = np.stack([len(s) - np.searchsorted(s, thresholds) for s in self.negatives])
         return at.astype(float), true.astype(float), (true + false).astype(float)
@@ -145,9 +147,7 @@ class PrecisionStatistic:
             precision = true / above
             total += precision @ day_at.T + (at / above) @ day_true.T - (at * precision / above) @ day_above.T
         positives = self._positives()
-        return _divide(
-            total - self.values(W)[:, None] * positives, np.broadcast_to((W @ positives)[:, None], W.shape)
-        )
+        return _divide(total - self.values(W)[:, None] * positives, np.broadcast_to((W @ positives)[:, None], W.shape))
 
 
 @dataclass(frozen=True, eq=False)

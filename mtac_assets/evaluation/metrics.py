@@ -94,7 +94,9 @@ METRICS: dict[str, Metric] = {
         Metric("roc_auc", "ROC AUC", +1, True, PairStatistic.of),
         Metric("pr_auc", "PR AUC", +1, True, PrecisionStatistic.of),
         Metric("log_loss", "Log loss", -1, False, lambda rows: MeanStatistic.of(rows, row_log_loss(rows))),
-        Metric("brier", "Brier score", -1, False, lambda rows: MeanStatistic.of(rows, (rows.scores - rows.labels) ** 2)),
+        Metric(
+            "brier", "Brier score", -1, False, lambda rows: MeanStatistic.of(rows, (rows.scores - rows.labels) ** 2)
+        ),
         Metric(
             "calibration_error",
             "Calibration error",
@@ -114,7 +116,9 @@ def point(rows: ScoredRows, metric: str) -> float | None:
     return float(METRICS[metric].statistic(rows).values(np.ones((1, rows.day_count)))[0])
 
 
-def measure(rows: ScoredRows, resampling: Resampling, metrics: tuple[str, ...] = tuple(METRICS)) -> dict[str, MetricValue]:
+def measure(
+    rows: ScoredRows, resampling: Resampling, metrics: tuple[str, ...] = tuple(METRICS)
+) -> dict[str, MetricValue]:
     """Each metric's value and interval; `resampling` is over the days of `rows.day_keys`."""
     return {name: _measure(rows, METRICS[name], resampling) for name in metrics}
 

@@ -17,7 +17,7 @@ from mtac_assets.evaluation.metrics import METRICS
 from mtac_assets.evaluation.plots import models_of
 from mtac_assets.evaluation.style import BASELINE_LOOKS, look_of
 from mtac_assets.evaluation.svg import Scale, padded
-from mtac_assets.evaluation.verdict import figure, verdict
+from mtac_assets.evaluation.verdict import figure, signed, verdict
 
 SLICE_METRICS = ("roc_auc", "log_loss", "calibration_error")
 SLICE_CHART_WIDTH = 250
@@ -28,7 +28,7 @@ def report_page(report: Mapping[str, Any]) -> str:
     models = models_of(report)
     curves = [(name, curve) for name, curve in report["curves"].items() if curve is not None]
     base_rate = report["test"]["positives"] / report["test"]["rows"]
-    return _render(
+    return render(
         "report.html",
         report=report,
         verdict=verdict(report),
@@ -73,7 +73,8 @@ def yaml_text(document: Mapping[str, Any]) -> str:
     return stream.getvalue()
 
 
-def _render(template: str, **values: Any) -> str:
+def render(template: str, **values: Any) -> str:
+    """A template of this floor with `values`; a value that a template asks for and does not get is an error."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("mtac_assets.evaluation"),
         autoescape=True,
@@ -81,8 +82,19 @@ def _render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"figure": figure, "short": lambda digest: digest[:12], "count": lambda n: f"{n:,}", "span": span}
-    environment.globals |= {"METRICS": METRICS, "look_of": look_of, "SLICE_METRICS": SLICE_METRICS, "BASELINES": BASELINE_LOOKS}
+    environment.filters |= {
+        "figure": figure,
+        "short": lambda digest: digest[:12],
+        "count": lambda n: f"{n:,}",
+        "span": span,
+        "signed": signed,
+    }
+    environment.globals |= {
+        "METRICS": METRICS,
+        "look_of": look_of,
+        "SLICE_METRICS": SLICE_METRICS,
+        "BASELINES": BASELINE_LOOKS,
+    }
     return environment.get_template(template).render(**values)
 
 

@@ -5,7 +5,8 @@ The pages draw their own SVG (charts.py); here the same data in the same looks, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from mtac_assets.evaluation.metrics import METRICS
 from mtac_assets.evaluation.style import look_of
 
 LARGEST = 60_000  # bytes
-STYLE = {
+STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.spines.top": False,
@@ -35,7 +36,7 @@ STYLE = {
     "ytick.color": "#5b6672",
     "legend.frameon": False,
     "legend.fontsize": 8,
-    "figure.dpi": 110,
+    "figure.dpi": 100,
     "savefig.facecolor": "white",
     "svg.hashsalt": "mtac",
 }
@@ -46,12 +47,12 @@ def draw_all(report: Mapping[str, Any], folder: Path) -> list[str]:
     folder.mkdir(parents=True, exist_ok=True)
     drawn = []
     with mpl.rc_context(STYLE):
-        for name, draw in {"metrics": _metrics, "calibration": _calibration, "ranking": _ranking, "by_day": _by_day}.items():
+        for name, draw in PLOTS.items():
             figure = draw(report)
             if figure is None:
                 continue
             path = folder / f"{name}.png"
-            figure.savefig(path, metadata={"Software": None})
+            figure.savefig(path, metadata={"Software": None}, pil_kwargs={"optimize": True})
             assert path.stat().st_size < LARGEST, f"{path.name} has {path.stat().st_size} bytes"
             drawn.append(path.name)
     return drawn
@@ -73,7 +74,9 @@ def _metrics(report: Mapping[str, Any]) -> Figure:
             if metric["value"] is None:
                 continue
             if metric["low"] is not None:
-                axis.plot([metric["low"], metric["high"]], [y, y], color=look.colour, linewidth=2.2, solid_capstyle="round")
+                axis.plot(
+                    [metric["low"], metric["high"]], [y, y], color=look.colour, linewidth=2.2, solid_capstyle="round"
+                )
             axis.plot(metric["value"], y, look.marker, color=look.colour, markersize=6)
         axis.set_title(f"{METRICS[name].title} ({'more' if METRICS[name].better > 0 else 'less'} is better)")
         axis.grid(axis="y", visible=False)
@@ -90,10 +93,25 @@ def _calibration(report: Mapping[str, Any]) -> Figure:
     for name, curve in report["calibration"].items():
         look, bins = look_of(name), curve["bins"]
         x, y = [entry["score"] for entry in bins], [entry["rate"] for entry in bins]
-        axis.plot(x, y, look.dash, marker=look.marker, color=look.colour, markersize=4, label=look.title, zorder=3 if name == "model" else 2)
+        axis.plot(
+            x,
+            y,
+            look.dash,
+            marker=look.marker,
+            color=look.colour,
+            markersize=4,
+            label=look.title,
+            zorder=3 if name == "model" else 2,
+        )
         if name == "model":
             known = [entry for entry in bins if entry["low"] is not None]
-            axis.vlines([e["score"] for e in known], [e["low"] for e in known], [e["high"] for e in known], color=look.colour, alpha=0.45)
+            axis.vlines(
+                [e["score"] for e in known],
+                [e["low"] for e in known],
+                [e["high"] for e in known],
+                color=look.colour,
+                alpha=0.45,
+            )
         highest = max([highest, *x, *y])
     axis.plot([0, highest * 1.05], [0, highest * 1.05], color="#9aa3ad", linewidth=1, zorder=1)
     _named(axis, "Calibration", "mean score", "observed rate")
@@ -101,21 +119,24 @@ def _calibration(report: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _ranking(report: Mapping[str, Any]) -> Figure | None:
+def _ranking(report: Mapping[str, Any], kind: str) -> Figure | None:
     curves = {name: curve for name, curve in report["curves"].items() if curve is not None}
     if not curves:
         return None
-    figure = Figure(figsize=(8.4, 3.8), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure = Figure(figsize=(4.6, 4.0), layout="constrained")
+    axis = figure.subplots()
     for name, curve in reversed(curves.items()):
         look = look_of(name)
-        for axis, kind in ((left, "roc"), (right, "pr")):
-            axis.plot(*zip(*curve[kind], strict=True), look.dash, color=look.colour, linewidth=1.6, label=look.title)
-    left.plot([0, 1], [0, 1], color="#9aa3ad", linewidth=1)
-    right.axhline(report["test"]["positives"] / report["test"]["rows"], color="#9aa3ad", linewidth=1)
-    _named(left, "ROC", "false positive rate", "true positive rate")
-    _named(right, "Precision and recall", "recall", "precision")
-    right.legend(loc="upper right")
+        axis.plot(*zip(*curve[kind], strict=True), look.dash, color=look.colour, linewidth=1.6, label=look.title)
+    if kind == "roc":
+        axis.plot([0, 1], [0, 1], color="#9aa3ad", linewidth=1)
+        _named(axis, "ROC", "false positive rate", "true positive rate")
+        axis.legend(loc="lower right")
+    else:
+        axis.axhline(report["test"]["positives"] / report["test"]["rows"], color="#9aa3ad", linewidth=1)
+        _named(axis, "Precision and recall", "recall", "precision")
+        axis.set_ylim(0, 1.02)
+        axis.legend(loc="upper right")
     return figure
 
 
@@ -132,7 +153,9 @@ def _by_day(report: Mapping[str, Any]) -> Figure | None:
             losses = [(day if name == "model" else day["others"][name])["log_loss"] for day in days]
             top.plot(at, losses, look.dash, marker=look.marker, color=look.colour, markersize=4, label=look.title)
     bottom.bar(at, [day["rate"] for day in days], color="#c9d3de", label="observed rate")
-    bottom.plot(at, [day["mean_score"] for day in days], "o", color=look_of("model").colour, markersize=4, label="mean score")
+    bottom.plot(
+        at, [day["mean_score"] for day in days], "o", color=look_of("model").colour, markersize=4, label="mean score"
+    )
     every = -(-len(days) // 14)
     bottom.set_xticks(list(at)[::every], [day["day"][5:] for day in days][::every])
     _named(top, "Log loss by day", "", "")
@@ -145,3 +168,12 @@ def _named(axis: Axes, title: str, x: str, y: str) -> None:
     axis.set_title(title)
     axis.set_xlabel(x)
     axis.set_ylabel(y)
+
+
+PLOTS: dict[str, Callable[[Mapping[str, Any]], Figure | None]] = {
+    "metrics": _metrics,
+    "calibration": _calibration,
+    "roc": partial(_ranking, kind="roc"),
+    "pr": partial(_ranking, kind="pr"),
+    "by_day": _by_day,
+}

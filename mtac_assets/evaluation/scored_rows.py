@@ -9,11 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtac_assets.spec.errors import Finding, MtacError
+from mtac_assets.evaluation.errors import EvaluationError
+from mtac_assets.spec.errors import Finding
 
-
-class EvaluationError(MtacError):
-    """Rows, scores or reports that cannot be evaluated."""
 
 
 @dataclass(frozen=True, eq=False)

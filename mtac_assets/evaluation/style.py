@@ -27,13 +27,14 @@ BASELINE_LOOKS = {
     "logistic_regression": Look("logistic regression", "logistic", "triangle", "#B5568B", ":", "^"),
     "base_rate": Look("base rate", "rate", "bar", "#7A7A7A", ":", "|"),
 }
+A = Look("A", "model", "circle", "#0072B2", "-", "o")
+B = Look("B", "champion", "diamond", "#D55E00", "--", "D")
 OTHER = Look("other", "rate", "bar", "#7A7A7A", ":", "|")
 
 
+_LOOKS = {"model": MODEL, "champion": CHAMPION, "a": A, "b": B, **BASELINE_LOOKS}
+
+
 def look_of(name: str) -> Look:
-    """The look of a model by its name in a report: `model`, `champion` or a baseline."""
-    if name == "model":
-        return MODEL
-    if name == "champion":
-        return CHAMPION
-    return BASELINE_LOOKS.get(name, OTHER)
+    """The look of a model by its name in a report: `model`, `champion`, a baseline; `a` and `b` where two are compared."""
+    return _LOOKS.get(name, OTHER)

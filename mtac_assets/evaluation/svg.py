@@ -28,7 +28,14 @@ class Scale:
         """Round numbers within the scale, about `wanted` of them."""
         rough = (self.high - self.low) / wanted
         magnitude = 10.0 ** math.floor(math.log10(rough))
-        step = next(m * magnitude for m in (1, 2, 2.5, 5, 10) if m * magnitude >= rough * 0.999)
+        fitting = [m * magnitude for m in (1, 2, 2.5, 5, 10) if m * magnitude >= rough * 0.999]
+        for step in (fitting[0], fitting[0] / 2):  # a step may jump over all but one number: half of it does not
+            ticks = self._multiples(step)
+            if len(ticks) > 1:
+                break
+        return ticks
+
+    def _multiples(self, step: float) -> list[float]:
         first = math.ceil(self.low / step - 1e-9)
         last = math.floor(self.high / step + 1e-9)
         return [round(n * step, 12) + 0.0 for n in range(first, last + 1)]
@@ -97,9 +104,9 @@ def mark(x: float, y: float, shape: str, css: str, title: str = "", size: float 
 
 def picture(width: float, height: float, parts: Iterable[Markup], label: str) -> Markup:
     """The finished picture; `label` is what a screen reader says."""
-    return Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}" preserveAspectRatio="xMidYMid meet">{}</svg>').format(
-        number(width), number(height), label, Markup("").join(parts)
-    )
+    return Markup(
+        '<svg viewBox="0 0 {} {}" role="img" aria-label="{}" preserveAspectRatio="xMidYMid meet">{}</svg>'
+    ).format(number(width), number(height), label, Markup("").join(parts))
 
 
 def x_axis(scale: Scale, y: float, top: float, wanted: int = 4) -> Markup:
@@ -117,5 +124,3 @@ def y_axis(scale: Scale, x: float, right: float, wanted: int = 4) -> Markup:
         y = scale(tick)
         parts += [line(x, y, right, y, "grid"), text(x - 6, y + 3.5, tick_label(tick), "tick", "end")]
     return Markup("").join(parts)
-
-

@@ -41,7 +41,11 @@ def verdict(report: Mapping[str, Any]) -> Verdict:
     else:
         open_ones = _listed(name for name, outcome in outcomes if outcome == "open")
         tone, headline = "mixed", f"Not told apart from {open_ones}"
-    sentences = [_task(report), *(_against(name, metrics) for _, name, metrics in rivals if metrics is not None), *spoiled[1:]]
+    sentences = [
+        _task(report),
+        *(_against(name, metrics) for _, name, metrics in rivals if metrics is not None),
+        *spoiled[1:],
+    ]
     return Verdict(tone, headline, tuple(sentences))
 
 
@@ -79,12 +83,17 @@ def _against(name: str, metrics: Mapping[str, Any]) -> str:
     less = "lower" if loss["effect"] >= 0 else "higher"
     words = (
         f"Against {who}, log loss is {abs(loss['effect']):.4f} {less} "
-        f"({loss['confidence']:.0%} interval of the gain {loss['low']:+.4f} to {loss['high']:+.4f}"
+        f"({loss['confidence']:.0%} interval of the gain {signed(loss['low'])} to {signed(loss['high'])}"
     )
     words += f", p = {loss['p_value']:.3f})" if loss["p_value"] is not None else ")"
     if auc["effect"] is not None and auc["low"] is not None:
-        words += f"; ROC AUC {auc['effect']:+.4f} ({auc['low']:+.4f} to {auc['high']:+.4f})"
+        words += f"; ROC AUC {signed(auc['effect'])} ({signed(auc['low'])} to {signed(auc['high'])})"
     return words + "."
+
+
+def signed(value: float, digits: int = 4) -> str:
+    """`+0.0123` or `−0.0123`, with a minus sign as wide as the plus."""
+    return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def figure(metric: Mapping[str, Any], digits: int = 3) -> str:
@@ -102,5 +111,3 @@ def _the(name: str) -> str:
 
 def _listed(names: Any) -> str:
     return " and ".join(_the(name) for name in names)
-
-

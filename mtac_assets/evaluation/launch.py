@@ -1,0 +1,126 @@
+"""Evaluating in a process of its own, so that whoever asks loads neither torch nor scikit-learn. No heavy import here.
+
+The child (`python -m mtac_assets.evaluation`) writes progress to standard error, nothing to standard output, and the folder
+at once; its errors come back as the findings that it had.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO
+
+from mtac_assets.evaluation.errors import EvaluationError, EvaluationKilled
+from mtac_assets.provenance.files import read_json, write_json
+from mtac_assets.spec.errors import CheckFailed, Finding, MtacError
+from mtac_assets.spec.project import Project
+from mtac_assets.spec.resolved import ResolvedRecipe
+from mtac_assets.training import flags
+
+MODULE = "mtac_assets.evaluation"
+
+
+def evaluate(
+    project: Project,
+    resolved: ResolvedRecipe,
+    pack: Path,
+    *,
+    champion: Path | None = None,
+    out: Path | None = None,
+    data_dir: Path | None = None,
+    pipes: Mapping[str, str] | None = None,
+    on_note: Callable[[str], None] | None = None,
+) -> Path:
+    """Evaluate `pack` on the test rows of `resolved` and return the report's folder (by default reports/<Model ID>).
+
+    `champion`: a pack to be scored on the same rows. `pipes`: variables for the child's environment. `on_note` gets each
+    line of progress. Raises EvaluationError or CheckFailed with the child's findings; EvaluationKilled where a signal or
+    the environment's `limits.run_seconds` ended it.
+    """
+    out = out or project.state.reports / read_json(pack / "pack.json")["model_id"]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".tmp-evaluation-", dir=out.parent) as folder:
+        recipe, errors = Path(folder) / "recipe.json", Path(folder) / "errors.json"
+        write_json(recipe, {"schema_version": 1, **resolved.document()})
+        command = [sys.executable, "-m", MODULE, "--recipe", str(recipe), "--pack", str(pack), "--out", str(out)]
+        command += ["--data", str(data_dir or project.state.data), "--errors", str(errors)]
+        if champion is not None:
+            command += ["--champion", str(champion)]
+        variables = {
+            **os.environ,
+            **flags.variables(resolved.recipe.training),
+            "APP_ENV": project.environment.name,
+            **(pipes or {}),
+        }
+        code = _run(command, project.root, variables, project.environment.limits.run_seconds, on_note)
+        if code != 0:
+            raise _failure(code, errors, out)
+    return out
+
+
+def _run(
+    command: list[str], root: Path, variables: dict[str, str], limit: float, on_note: Callable[[str], None] | None
+) -> int:
+    """The child's exit code. It leads a session of its own, which is ended with it, at the limit or by our own end."""
+    child = subprocess.Popen(
+        command,
+        cwd=root,
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=None if on_note is None else subprocess.PIPE,
+        start_new_session=True,
+    )
+    reader = None
+    if on_note is not None:
+        assert child.stderr is not None
+        reader = threading.Thread(target=_relay, args=(child.stderr, on_note), daemon=True)
+        reader.start()
+    try:
+        code = child.wait(limit)
+    except BaseException as error:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise EvaluationKilled(
+                Finding(
+                    f"the evaluation took longer than {limit:g} s and was ended",
+                    "limits.run_seconds of the environment",
+                    f"an end within {limit:g} s",
+                    "raise the limit, or lower evaluation.bootstrap.resamples",
+                )
+            ) from error
+        raise
+    if reader is not None:
+        reader.join()
+    return code
+
+
+def _relay(stream: IO[bytes], on_note: Callable[[str], None]) -> None:
+    for line in stream:
+        text = line.decode(errors="replace").rstrip()
+        print(text, file=sys.stderr, flush=True)
+        on_note(text)
+
+
+def _failure(code: int, errors: Path, out: Path) -> MtacError:
+    if code < 0:
+        name = signal.Signals(-code).name
+        hint = "; the system ends processes so when memory runs out" if -code == signal.SIGKILL else ""
+        finding = Finding(
+            f"the evaluation was ended by {name}{hint}", str(out), "an exit of its own", "evaluate once more"
+        )
+        return EvaluationKilled(finding)
+    if not errors.is_file():
+        finding = Finding(
+            f"the evaluation ended with code {code} and said no more", str(out), "0", "see its last lines above"
+        )
+        return EvaluationKilled(finding)
+    findings = [Finding(**entry) for entry in read_json(errors)["errors"]]
+    return (CheckFailed if code == CheckFailed.exit_code else EvaluationError)(*findings)

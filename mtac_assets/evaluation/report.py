@@ -1,0 +1,116 @@
+"""The report as a folder: report.json (every number), report.html (the same for people), plots, and the scores themselves.
+
+    report.json      document, schema_version 1; NaN never
+    report.html      self-contained page
+    plots/*.png      small pictures of the same
+    scores.parquet   label, unit, and each model's score of every test row, so that a later comparison needs no model
+    files.json       written last: every other file with size and SHA-256
+
+What does not belong here: how a number comes to be (assess.py), how a page looks (page.py).
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mtac_assets.evaluation.compare import Comparison, compare
+from mtac_assets.evaluation.page import report_page
+from mtac_assets.evaluation.plots import draw_all
+from mtac_assets.evaluation.errors import EvaluationError
+from mtac_assets.provenance.digest import sha256_file
+from mtac_assets.provenance.files import json_bytes, publish_folder, read_json, temporary_path
+from mtac_assets.spec.errors import Finding
+
+SCHEMA_VERSION = 1
+DOCUMENT, PAGE, SCORES, LIST, PLOTS = "report.json", "report.html", "scores.parquet", "files.json", "plots"
+
+
+@dataclass(frozen=True)
+class Report:
+    """A published report: its folder and its document."""
+
+    folder: Path
+    document: dict[str, Any]
+
+    @property
+    def metrics(self) -> dict[str, dict[str, Any]]:
+        return self.document["metrics"]
+
+    def scores(self) -> pa.Table:
+        """`label`, `unit` (what is resampled), and a column of scores a model: `model`, `champion`, the baselines."""
+        return pq.read_table(self.folder / SCORES)
+
+
+def write_report(document: Mapping[str, Any], scores: pa.Table, out: Path) -> Report:
+    """Publish the whole folder at once; what was at `out` before stays until then, and where this fails."""
+    complete = {**document, "schema_version": SCHEMA_VERSION}
+    temporary = temporary_path(out)
+    temporary.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        complete["plots"] = draw_all(complete, temporary / PLOTS)
+        pq.write_table(scores, temporary / SCORES, compression="zstd")
+        (temporary / DOCUMENT).write_bytes(json_bytes(complete))
+        (temporary / PAGE).write_text(report_page(complete), encoding="utf-8")
+        files = sorted(path for path in temporary.rglob("*") if path.is_file())
+        listed = {
+            path.relative_to(temporary).as_posix(): {"size": path.stat().st_size, "sha256": sha256_file(path)}
+            for path in files
+        }
+        (temporary / LIST).write_bytes(json_bytes({"schema_version": SCHEMA_VERSION, "files": listed}))
+        publish_folder(temporary, out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)  # gone already where all went well
+    return Report(out, complete)
+
+
+def open_report(folder: Path) -> Report:
+    """The report in `folder`, each file's digest checked. EvaluationError where it is missing or damaged."""
+    try:
+        listed, document = read_json(folder / LIST)["files"], read_json(folder / DOCUMENT)
+        damaged = [name for name, entry in listed.items() if sha256_file(folder / name) != entry["sha256"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EvaluationError(_unreadable(folder, f"not readable: {error}")) from error
+    if damaged:
+        raise EvaluationError(_unreadable(folder, f"damaged: {', '.join(damaged)}"))
+    if document.get("schema_version") != SCHEMA_VERSION:
+        raise EvaluationError(_unreadable(folder, f"schema_version is {document.get('schema_version')!r}"))
+    return Report(folder, document)
+
+
+def compare_reports(a: Report, b: Report, metric: str, *, min_effect: float = 0.0) -> Comparison:
+    """The paired comparison of two models evaluated apart, from their stored scores; only on the very same test rows."""
+    tests = [report.document["test"] for report in (a, b)]
+    if tests[0]["digest"] != tests[1]["digest"]:
+        raise EvaluationError(
+            Finding(
+                f"the test rows differ: {tests[0]['digest'][:12]} and {tests[1]['digest'][:12]}",
+                f"{a.folder.name}, {b.folder.name}",
+                "the same test rows, digest for digest",
+                "evaluate one of the models with the other as champion: both are then scored on the same rows",
+            )
+        )
+    left, right, settings = a.scores(), b.scores(), a.document["bootstrap"]
+    return compare(
+        left["label"].to_numpy(),
+        left["unit"].to_numpy(),
+        left["model"].to_numpy(),
+        right["model"].to_numpy(),
+        metric,
+        resamples=settings["resamples"],
+        seed=settings["seed"],
+        confidence=settings["confidence"],
+        min_effect=min_effect,
+    )
+
+
+def _unreadable(folder: Path, what: str) -> Finding:
+    return Finding(
+        what, str(folder), f"an evaluation report (schema_version {SCHEMA_VERSION})", "evaluate the model again"
+    )
