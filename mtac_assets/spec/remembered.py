@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -38,6 +37,8 @@ def recall(folder: Path, root: Path, question: object) -> Any | None:
 
 def remember(folder: Path, root: Path, question: object, inputs: Mapping[Path, bytes], answer: object) -> None:
     """Keep `answer`. `inputs` are the files of the project at `root` that it came from, with their bytes as read."""
+    import tempfile  # pulls in random and shutil, which a recall has no use for
+
     digests = {
         Path(os.path.abspath(path)).relative_to(root).as_posix(): hashlib.sha256(content).hexdigest()
         for path, content in inputs.items()

@@ -150,16 +150,18 @@ def _unknown_key(path: FieldPath, where: str, known: list[str]) -> Finding:
 
 def _wrong_kind(path: FieldPath, document: Placed, node: Mapping[str, Any] | None) -> Finding:
     value = value_at(document.data, path)
-    kinds = [branch["properties"]["kind"]["const"] for branch in (node or {}).get("oneOf", [])]
+    branches: list[dict[str, Any]] = (node or {}).get("oneOf", [])
+    kinds: list[str] = [branch["properties"]["kind"]["const"] for branch in branches]
     expected = f"a map with `kind`, one of: {', '.join(kinds)}"
     if not isinstance(value, dict):
         return Finding(f"`{dotted(path)}` is {_shown(value)}", document.where(path), expected, "write it as a map")
     at = (*path, "kind")
     if "kind" not in value:
         return Finding(f"`{dotted(at)}` is missing", document.where(at), expected, "add `kind:`")
-    guess = closest(str(value["kind"]), kinds)
+    kind = value_at(document.data, at)
+    guess = closest(str(kind), kinds)
     remedy = f"write `{guess}`" if guess else "write one of them"
-    return Finding(f"`{dotted(at)}` is {_shown(value['kind'])}", document.where(at), expected, remedy)
+    return Finding(f"`{dotted(at)}` is {_shown(kind)}", document.where(at), expected, remedy)
 
 
 def _remedy(name: str, value: Any, node: Mapping[str, Any] | None) -> str:
@@ -187,7 +189,7 @@ def _shown(value: Any) -> str:
         return "a map"
     if isinstance(value, list):
         return "a list" if cast("list[Any]", value) else "an empty list"
-    text = json.dumps(value, ensure_ascii=False)
+    text: str = json.dumps(value, ensure_ascii=False)
     text = text if len(text) <= 60 else text[:57] + "..."
-    kinds: dict[type, str] = {str: "text", bool: "true/false", int: "a whole number", float: "a number"}
-    return f"{text} ({kinds[type(cast('object', value))]})"
+    kind = "text" if isinstance(value, str) else "true/false" if isinstance(value, bool) else None
+    return f"{text} ({kind or ('a whole number' if isinstance(value, int) else 'a number')})"
