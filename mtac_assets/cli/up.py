@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,8 @@ def up(json: Json = False) -> None:
                 output.emit(_document(project, services))
             else:
                 _print_addresses(project, services)
+            sys.stdout.flush()
+            send_queued(project)
 
         supervise(services, ready=ready, tell=output.note, chore=lambda: send_queued(project))
     output.note("all stopped")
