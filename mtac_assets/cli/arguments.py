@@ -41,3 +41,24 @@ def resolve(recipe: str, as_of: str | None, overrides: list[str] | None) -> tupl
     moment = parse_date(as_of, "--as-of") if as_of is not None else None
     project = find_project()
     return project, load_recipe(project, recipe, tuple(overrides or ()), moment)
+
+
+ModelId = Annotated[str, typer.Argument(metavar="MODEL_ID", help="A Model ID, or a unique beginning of one.")]
+By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who asks; your Git name if left out.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the ledger.")]
+
+
+def person(given: str | None) -> str:
+    """The name that goes into the ledger: the one given, or Git's user.name. Never a guess."""
+    if given is not None and given.strip():
+        return given.strip()
+    import subprocess
+
+    done = subprocess.run(["git", "config", "user.name"], capture_output=True, text=True, check=False)
+    if done.returncode == 0 and done.stdout.strip():
+        return done.stdout.strip()
+    raise MtacError(
+        Finding(
+            "nobody is named for the ledger", "--by", "the name of a person", "add --by NAME, or set Git's user.name"
+        )
+    )

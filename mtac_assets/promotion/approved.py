@@ -79,10 +79,10 @@ def _approved_branch(repository: Repository, patterns: tuple[str, ...]) -> str:
 
 
 def _gates(content: bytes, name: str) -> Gates:
-    recipe, findings = validate(Recipe, yaml.parse(content, name), recipe_checks.CHECKS)
-    raise_all(PromotionError, findings)
-    assert recipe is not None
-    return recipe.gates
+    validated = validate(Recipe, yaml.parse(content, name), recipe_checks.CHECKS)
+    raise_all(PromotionError, validated.findings)
+    assert validated.model is not None
+    return validated.model.gates
 
 
 def _absent(recipe: str, path: str, source: str) -> Finding:

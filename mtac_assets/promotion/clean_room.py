@@ -34,16 +34,26 @@ class CleanRoom:
     root: Path
     model: Path
     out: Path
+    store: Store
 
     @property
     def data(self) -> Path:
         """Partitions, manifests and stamps, in the layout that the trainer's `--data` expects."""
         return self.model / "data"
 
+    def bring(self, name: str) -> Path:
+        """A file of the pack that was not pulled yet, such as `model.safetensors`. Raises PromotionError."""
+        path = self.model / name
+        if not path.exists():
+            fetch(self.store, [path.with_name(f"{path.name}.dvc")])
+        return path
+
 
 @contextmanager
-def clean_room(project: Project, summary: ModelSummary, *, pack: bool = False) -> Iterator[CleanRoom]:
-    """Lay out the model's commit and pull its data; with `pack`, its weights and checkpoints too.
+def clean_room(
+    project: Project, summary: ModelSummary, *, data: bool = True, pack: bool = False
+) -> Iterator[CleanRoom]:
+    """Lay out the model's commit and pull its `data`; with `pack`, its weights and checkpoints too.
 
     Raises PromotionError naming every object that is missing or damaged, and every partition that is not the one its
     manifest describes.
@@ -57,11 +67,11 @@ def clean_room(project: Project, summary: ModelSummary, *, pack: bool = False) -
         tree.mkdir()
         _check_out(repository, summary.commit, tree, folder / "index")
         model = tree / summary.folder
-        room = CleanRoom(model.parent, model, folder / "out")
-        pointers = sorted(room.data.rglob("*.dvc"))
+        room = CleanRoom(model.parent, model, folder / "out", Store.of(project))
+        pointers = sorted(room.data.rglob("*.dvc")) if data else []
         if pack:
             pointers += sorted(path for path in model.rglob("*.dvc") if not path.is_relative_to(room.data))
-        fetch(Store.of(project), [path for path in pointers if path.is_file()])
+        fetch(room.store, [path for path in pointers if path.is_file()])
         _verify(room.data)
         yield room
     finally:

@@ -66,7 +66,14 @@ def settle(project: Project, recipe: str) -> list[Moved]:
         _record(project, moved)
         if project.environment.promotion.moved_alias == "freeze":
             raise PromotionFrozen(*(one.finding() for one in moved))
-    _apply(project, recipe, entries, champion, challenger)
+    wanted = {CHAMPION: champion, CHALLENGER: challenger}
+    settled = all(
+        aliases.get(alias) == (entry.model_id if entry is not None else None)
+        and (entry is None or _applied(project, recipe, entry))
+        for alias, entry in wanted.items()
+    )
+    if not settled:
+        _apply(project, recipe, entries, champion, challenger)
     return moved
 
 
@@ -88,9 +95,12 @@ def _applied(project: Project, recipe: str, entry: Entry) -> bool:
 def _apply(
     project: Project, recipe: str, entries: list[Entry], champion: Entry | None, challenger: Entry | None
 ) -> None:
-    """Versions first, then aliases, then the marks that say that all of it was done."""
-    statuses = ledger.statuses(entries)
-    for model_id, status in statuses.items():
+    """Versions first, then aliases, then the marks that say that all of it was done.
+
+    Only the newest of each status is told: those before were told in their time, at the latest at the next start.
+    """
+    newest = {status: model_id for model_id, status in ledger.statuses(entries).items()}
+    for status, model_id in newest.items():
         registry.register(project, recipe, model_id, str(project.state.models / model_id), {STATUS_TAG: status})
     for alias, entry in ((CHAMPION, champion), (CHALLENGER, challenger)):
         registry.set_alias(project, recipe, alias, entry.model_id if entry is not None else None)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mtac_assets.spec.environment import Environment
 
 ENVIRONMENT_VARIABLE = "APP_ENV"
+STATE_VARIABLE = "MTAC_STATE"
 DEFAULT_ENVIRONMENT = "local"
 DEFAULT_STATE = ".mtac"
 
@@ -98,7 +99,7 @@ class Project:
 
     @cached_property
     def state(self) -> State:
-        return State(Path(os.path.normpath(self.root / self.environment.state)))
+        return _state_of(self.root, self.environment.state)
 
     def recipes(self) -> dict[str, Path]:
         """Folder name to file of every recipe, by name."""
@@ -124,7 +125,7 @@ class _RememberedProject(Project):
     def of(cls, root: Path, package: str, fields: dict[str, Any]) -> Project:
         project = object.__new__(cls)
         project.__dict__.update(root=root, package=package, _fields=fields)
-        project.__dict__["state"] = State(Path(os.path.normpath(root / fields["state"])))
+        project.__dict__["state"] = _state_of(root, fields["state"])
         return project
 
     @cached_property
@@ -140,6 +141,11 @@ class _RememberedProject(Project):
 
     def __hash__(self) -> int:
         return hash((self.root, self.package))
+
+
+def _state_of(root: Path, declared: str) -> State:
+    """The state folder: where the environment says, or where `MTAC_STATE` does, which a clean room sets for its processes."""
+    return State(Path(os.path.normpath(root / (os.environ.get(STATE_VARIABLE) or declared))))
 
 
 def package_folder(root: Path, package: str) -> Path:

@@ -56,6 +56,13 @@ def aliases(project: Project, recipe: str) -> dict[str, str]:
         return named
 
 
+def version_tags(project: Project, recipe: str, model_id: str) -> dict[str, str] | None:
+    """The tags of the version of `model_id`; None where it is not registered."""
+    with connected(project, f"version of {model_id}") as client:
+        found = _versions(client, recipe, model_id)
+        return dict(found[0].tags) if found else None
+
+
 def _ensure_model(client: MlflowClient, recipe: str) -> None:
     from mlflow.exceptions import MlflowException
 

@@ -1,0 +1,114 @@
+"""The trainer, run inside a clean room in processes of its own: prepare, train whole, or replay segments side by side.
+
+The room's own code runs, not ours: the trainer's command line is the contract between a model of long ago and today.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mtac_assets.promotion.clean_room import CleanRoom
+from mtac_assets.promotion.errors import PromotionError
+from mtac_assets.provenance.files import read_json
+from mtac_assets.spec.errors import Finding
+from mtac_assets.spec.project import STATE_VARIABLE
+
+TRAINER = ("-m", "mtac_assets.training")
+_SHOWN_LINES = 12
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the room declares itself to be, before anything is trained, and the training set that it built."""
+
+    declaration: dict[str, Any]
+    training_set: Path
+
+
+def prepare(room: CleanRoom, python: Path | None = None) -> Prepared:
+    """Build features and training set in the room, and let its code say which fingerprint that makes."""
+    document = json.loads(_run(room, python, "--out", str(room.out), "--prepare"))
+    return Prepared(document["declaration"], Path(document["training_set"]))
+
+
+def train_whole(room: CleanRoom, prepared: Prepared, python: Path | None = None) -> dict[str, Any]:
+    """Train from the first step to the last; the new pack's `digests.json`."""
+    _run(room, python, "--out", str(room.out), "--training-set", str(prepared.training_set))
+    return read_json(room.out / "digests.json")
+
+
+def replay_segments(
+    room: CleanRoom, prepared: Prepared, numbers: Sequence[int], workers: int, python: Path | None = None
+) -> dict[int, dict[str, Any]]:
+    """Replay each segment from the checkpoint at its start, `workers` at a time: number to the trainer's answer."""
+
+    def one(number: int) -> dict[str, Any]:
+        arguments = ("--out", str(room.model), "--training-set", str(prepared.training_set), "--allow-environment")
+        return json.loads(_run(room, python, *arguments, "--replay-segment", str(number)))
+
+    with ThreadPoolExecutor(workers) as threads:
+        return dict(zip(numbers, threads.map(one, numbers), strict=True))
+
+
+def install(room: CleanRoom, project_root: Path) -> Path:
+    """A virtual environment from the model's own lock; its interpreter. The project's `constraints.txt` pins the rest."""
+    folder = room.out.parent / "venv"
+    python = folder / "bin" / "python"
+    lock = room.model / "requirements.txt"
+    constraints = room.root / "constraints.txt"
+    pins = ["-c", str(constraints)] if constraints.is_file() else []
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    for command in (
+        [sys.executable, "-m", "venv", str(folder)],
+        [*pip, *pins, "-r", str(lock)],
+    ):
+        done = subprocess.run(command, cwd=room.root, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise PromotionError(
+                Finding(
+                    f"the model's own environment could not be installed: {_last_lines(done.stderr)}",
+                    str(lock),
+                    "every pinned distribution still to be had",
+                    "keep a package index or a folder of wheels with these versions (PIP_FIND_LINKS)",
+                )
+            )
+    return python
+
+
+def _run(room: CleanRoom, python: Path | None, *arguments: str) -> str:
+    """One call of the room's trainer; its standard output. PromotionError with its last words where it fails."""
+    recipe = room.model / "recipe.json"
+    common = ["--recipe", str(recipe), "--data", str(room.data), "--run-id", "reproduction"]
+    variables = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    variables |= {"PYTHONPATH": str(room.root), STATE_VARIABLE: str(room.out.parent / "state")}
+    done = subprocess.run(
+        [str(python or sys.executable), *TRAINER, *common, *arguments],
+        cwd=room.root,
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise PromotionError(
+            Finding(
+                f"the model's own trainer ended with code {done.returncode}: {_last_lines(done.stderr)}",
+                f"{room.model.parent.name}, {' '.join(arguments)}",
+                "0",
+                "its last lines above say what is missing; `--install` builds the model's own environment",
+            )
+        )
+    return done.stdout
+
+
+def _last_lines(text: str) -> str:
+    return "\n".join(text.strip().splitlines()[-_SHOWN_LINES:])

@@ -1,0 +1,234 @@
+"""Reproduction: train a model a second time from its commit alone, and compare the weights tensor by tensor.
+
+Verdicts: `identical`, `different` (with the first step and tensor that differ, and by how much) or `impossible` (why).
+Whatever the verdict, it goes into the ledger with its evidence.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mtac_assets.promotion import divergence, rebuild
+from mtac_assets.promotion.clean_room import CleanRoom, clean_room
+from mtac_assets.promotion.errors import PromotionError
+from mtac_assets.provenance import ledger, refs
+from mtac_assets.provenance.files import read_json
+from mtac_assets.provenance.identity import Change, compare
+from mtac_assets.provenance.ledger import Entry
+from mtac_assets.provenance.refs import ModelSummary
+from mtac_assets.spec.errors import Finding, MtacError
+from mtac_assets.spec.project import Project
+
+Verdict = Literal["identical", "different", "impossible"]
+Segments = Literal["whole", "all"] | int
+REPRODUCTION = "reproduction"
+
+
+@dataclass(frozen=True)
+class Request:
+    """How to rebuild. `segments`: the training as one run (`whole`), each segment from its start checkpoint (`all`), or
+    that many at random by `seed`. `workers`: segments at a time. `allow_environment`: rebuild although the environment
+    differs. `install`: in a virtual environment made from the model's own lock."""
+
+    segments: Segments = "whole"
+    workers: int = 1
+    seed: int | None = None
+    allow_environment: bool = False
+    install: bool = False
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """The verdict, its evidence as the ledger keeps it, and the ledger's entry."""
+
+    model_id: str
+    verdict: Verdict
+    evidence: Mapping[str, Any]
+    entry: Entry
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "schema_version": 1,
+            "model_id": self.model_id,
+            **self.evidence,
+            "ledger": {"sequence": self.entry.sequence, "commit": self.entry.commit},
+        }
+
+
+def reproduce(
+    project: Project,
+    prefix: str,
+    request: Request,
+    *,
+    actor: str,
+    reason: str = "",
+    echo: Callable[[str], None] = lambda _: None,
+) -> Reproduction:
+    """Rebuild the model that `prefix` names, compare, and record the verdict. Raises UnknownModelError.
+
+    An identical model that is no champion yet becomes a challenger: only what was rebuilt may challenge.
+    """
+    summary = refs.find_model(project, refs.resolve_id(project, prefix))
+    began = time.monotonic()
+    seed = request.seed if request.seed is not None else random.SystemRandom().randrange(2**32)
+    evidence: dict[str, Any] = {
+        "verdict": "impossible",
+        "commit": summary.commit,
+        "segments": request.segments,
+        "workers": request.workers,
+        "seed": seed,
+        "installed": request.install,
+        "environment_differences": [],
+        "weights": {"recorded": summary.weights_digest, "rebuilt": None},
+    }
+    try:
+        with clean_room(project, summary, pack=request.segments != "whole") as room:
+            evidence |= _rebuild(project, room, summary, request, seed, echo)
+    except MtacError as error:
+        evidence["why"] = [finding.document() for finding in error.findings]
+    evidence["seconds"] = round(time.monotonic() - began, 3)
+    return _record(project, summary, evidence, actor, reason)
+
+
+def _rebuild(
+    project: Project,
+    room: CleanRoom,
+    summary: ModelSummary,
+    request: Request,
+    seed: int,
+    echo: Callable[[str], None],
+) -> dict[str, Any]:
+    python = None
+    if request.install:
+        echo("installing the model's own environment")
+        python = rebuild.install(room, project.root)
+    echo(f"commit {summary.commit[:12]} laid out, data pulled and verified; building its training set")
+    prepared = rebuild.prepare(room, python)
+    declared = read_json(room.model / "declaration.json")["leaves"]
+    changes = compare(declared, prepared.declaration["leaves"])
+    found: dict[str, Any] = {
+        "environment_differences": [change.document() for change in changes if change.leaf.startswith("environment.")]
+    }
+    _require_same(changes, request.allow_environment)
+    if request.segments == "whole":
+        echo("training from the first step to the last")
+        rebuilt = rebuild.train_whole(room, prepared, python)
+        return found | _compare_whole(room, summary, rebuilt)
+    numbers = _chosen(room, request.segments, seed)
+    echo(f"replaying {len(numbers)} segments, {request.workers} at a time")
+    replayed = rebuild.replay_segments(room, prepared, numbers, request.workers, python)
+    return found | _compare_segments(room, summary, replayed)
+
+
+def _require_same(changes: Sequence[Change], allow_environment: bool) -> None:
+    """Only the environment may differ, and only if that was asked for; all differences are named."""
+    refused = [change for change in changes if not (allow_environment and change.leaf.startswith("environment."))]
+    if refused:
+        raise PromotionError(
+            *(
+                Finding(
+                    f"{change.leaf} is {change.new or 'missing'} here",
+                    "the clean room, against the model's declaration",
+                    change.old or "nothing of that name",
+                    "`--install` builds the model's own environment; `--allow-environment` rebuilds in this one"
+                    if change.leaf.startswith("environment.")
+                    else "the commit does not hold what was trained; it cannot be rebuilt",
+                )
+                for change in refused
+            )
+        )
+
+
+def _chosen(room: CleanRoom, segments: Segments, seed: int) -> list[int]:
+    count = len(read_json(room.model / "digests.json")["segments"])
+    if segments == "all":
+        return list(range(count))
+    assert isinstance(segments, int)
+    if segments > count:
+        raise PromotionError(
+            Finding(f"{segments} segments are asked for", "--segments", f"at most {count}, or `all`", "ask for fewer")
+        )
+    return sorted(random.Random(seed).sample(range(count), segments))
+
+
+def _compare_whole(room: CleanRoom, summary: ModelSummary, rebuilt: Mapping[str, Any]) -> dict[str, Any]:
+    recorded = read_json(room.model / "digests.json")
+    tensors = _differing(recorded["tensors"], rebuilt["tensors"])
+    found: dict[str, Any] = {
+        "weights": {"recorded": recorded["weights_digest"], "rebuilt": rebuilt["weights_digest"]},
+        "tensors": {"compared": len(recorded["tensors"]), "different": tensors},
+    }
+    if recorded["weights_digest"] == rebuilt["weights_digest"] == summary.weights_digest and not tensors:
+        return found | {"verdict": "identical"}
+    return found | {"verdict": "different", "first_difference": divergence.locate(room, recorded, rebuilt)}
+
+
+def _compare_segments(
+    room: CleanRoom, summary: ModelSummary, replayed: Mapping[int, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Segments chain: each starts from the digest at which the one before ended, and the last ends in the model."""
+    recorded = read_json(room.model / "digests.json")
+    different: list[dict[str, Any]] = []
+    for number, answer in sorted(replayed.items()):
+        segment = recorded["segments"][number]
+        if (answer["start_digest"], answer["end_digest"]) != (segment["start_digest"], segment["end_digest"]):
+            different.append({"segment": number, "start_step": answer["start_step"], "end_step": answer["end_step"]})
+    last = len(recorded["segments"]) - 1
+    rebuilt = replayed[last]["weights_digest"] if last in replayed else None
+    found: dict[str, Any] = {
+        "segment_numbers": sorted(replayed),
+        "segments_different": different,
+        "weights": {"recorded": recorded["weights_digest"], "rebuilt": rebuilt},
+    }
+    if not different and rebuilt in (None, summary.weights_digest):
+        return found | {"verdict": "identical"}
+    return found | {
+        "verdict": "different",
+        "first_difference": divergence.locate_in_segment(room, recorded, replayed, different),
+    }
+
+
+def _differing(recorded: Mapping[str, str], rebuilt: Mapping[str, str]) -> list[str]:
+    return sorted(name for name in recorded.keys() | rebuilt.keys() if recorded.get(name) != rebuilt.get(name))
+
+
+def _record(
+    project: Project, summary: ModelSummary, evidence: Mapping[str, Any], actor: str, reason: str
+) -> Reproduction:
+    environment = project.environment.name
+    verdict: Verdict = evidence["verdict"]
+    entry = ledger.append(
+        project,
+        environment,
+        kind=REPRODUCTION,
+        recipe=summary.recipe,
+        model_id=summary.model_id,
+        actor=actor,
+        reason=reason,
+        evidence=evidence,
+    )
+    statuses = ledger.statuses(ledger.history(project, environment, summary.recipe))
+    if verdict == "identical" and statuses.get(summary.model_id) is None:
+        ledger.append(
+            project,
+            environment,
+            kind="challenger",
+            recipe=summary.recipe,
+            model_id=summary.model_id,
+            actor=actor,
+            reason="rebuilt from its commit, bit for bit",
+            evidence={"reproduction": entry.sequence},
+        )
+    return Reproduction(summary.model_id, verdict, evidence, entry)
+
+
+def newest_reproduction(entries: Sequence[Entry], model_id: str) -> dict[str, Any] | None:
+    """The evidence of the newest reproduction of a model, None where it was never rebuilt."""
+    for entry in reversed(entries):
+        if entry.kind == REPRODUCTION and entry.model_id == model_id:
+            return {**entry.evidence, "sequence": entry.sequence, "at": entry.at}
+    return None
