@@ -13,6 +13,7 @@ Belongs here: order by key, and digests of ordered rows. What rows are allowed i
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -209,9 +210,9 @@ def _string_ranks(column: pa.ChunkedArray) -> tuple[np.ndarray, int]:
 def _lexicographic(ranks: Sequence[tuple[np.ndarray, int]], rows: int) -> np.ndarray:
     """Stable order by the first rank, then the second, and so on; ranks are packed into single integers as they fit."""
     packed: list[np.ndarray] = []
-    size = _COMBINED_KEY_LIMIT
+    size = 1
     for rank, count in ranks:
-        if size * count < _COMBINED_KEY_LIMIT:
+        if packed and size * count < _COMBINED_KEY_LIMIT:
             packed[-1] = packed[-1] * count + rank
             size *= count
         else:
@@ -225,5 +226,4 @@ def _lexicographic(ranks: Sequence[tuple[np.ndarray, int]], rows: int) -> np.nda
 
 
 def _pairs(bounds: np.ndarray) -> list[tuple[int, int]]:
-    edges = bounds.tolist()
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(itertools.pairwise(bounds.tolist()))

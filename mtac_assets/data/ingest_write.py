@@ -177,7 +177,7 @@ def parquet_bytes(table: pa.Table) -> bytes:
         sink,
         version="2.6",
         compression="snappy",
-        use_dictionary=strings,
+        use_dictionary=strings,  # pyright: ignore[reportArgumentType]
         write_statistics=True,
         store_schema=False,
         row_group_size=max(table.num_rows, 1),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,11 +67,14 @@ class Manifest:
         if document.get("schema_version") != SCHEMA_VERSION:
             raise PartitionError(_unreadable(where, f"schema_version is {document.get('schema_version')!r}"))
         try:
-            fields = {name: document[name] for name in cls.__slots__ if name != "columns"}
+            values = {name: document[name] for name in _FIELDS if name != "columns"}
             columns = tuple((column["name"], column["type"]) for column in document["columns"])
         except (KeyError, TypeError) as error:
             raise PartitionError(_unreadable(where, f"lacks {error}")) from None
-        return cls(columns=columns, **fields)
+        return cls(columns=columns, **values)
+
+
+_FIELDS = tuple(field.name for field in fields(Manifest))
 
 
 def partition_path(data_dir: Path, dataset: str, key: str) -> Path:
@@ -134,18 +137,23 @@ def present(data_dir: Path, dataset: str, cache: Path | None = None) -> dict[str
         status = os.stat(f"{prefix}{key}{_SUFFIX}")
         state = FileState(status.st_size, status.st_ino, status.st_mtime_ns)
         kept = memory.get(key, state)
-        if kept is not None:
-            found[key] = Manifest(dataset, key, *kept[:5], tuple(map(tuple, kept[5])), kept[6], kept[7])
-            continue
-        manifest = read_manifest(data_dir, dataset, key)
-        found[key] = manifest
-        memory.put(key, state, value=_compact(manifest))
+        if kept is None:
+            found[key] = read_manifest(data_dir, dataset, key)
+            memory.put(key, state, value=_compact(found[key]))
+        else:
+            found[key] = _restored(dataset, key, kept)
     memory.save()
     return found
 
 
 def _compact(manifest: Manifest) -> list[Any]:
-    return [getattr(manifest, name) for name in Manifest.__slots__[2:]]
+    return [getattr(manifest, name) for name in _FIELDS[2:]]
+
+
+def _restored(dataset: str, key: str, kept: list[Any]) -> Manifest:
+    values = dict(zip(_FIELDS[2:], kept, strict=True))
+    values["columns"] = tuple(map(tuple, values["columns"]))
+    return Manifest(dataset, key, **values)
 
 
 def verify(data_dir: Path, manifest: Manifest) -> None:

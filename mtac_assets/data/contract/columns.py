@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -63,7 +62,7 @@ def to_pandas(table: pa.Table, declared: Mapping[str, str]) -> pd.DataFrame:
     return pd.DataFrame({name: _series(table[name], declared[name]) for name in table.column_names}, copy=False)
 
 
-def _series(column: pa.ChunkedArray, declared: str) -> pd.Series[Any]:
+def _series(column: pa.ChunkedArray, declared: str) -> pd.Series:
     kind = column.type
     if pa.types.is_integer(kind) and (declared[0].isupper() or column.null_count):
         return _masked(column, kind)
@@ -76,7 +75,7 @@ def _series(column: pa.ChunkedArray, declared: str) -> pd.Series[Any]:
     return column.to_pandas()
 
 
-def _masked(column: pa.ChunkedArray, kind: pa.DataType) -> pd.Series[Any]:
+def _masked(column: pa.ChunkedArray, kind: pa.DataType) -> pd.Series:
     """A masked integer series without pyarrow's detour over one copy a chunk."""
     array = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
     if isinstance(array, pa.ChunkedArray):

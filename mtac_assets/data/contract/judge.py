@@ -201,7 +201,7 @@ def _day_checks(contract: LoadedContract, judged: Judged, counted: np.ndarray) -
             yield key, CheckResult(name, bool(passed), {"holds": bool(passed)}), finding
 
 
-def _ask(function: Callable[..., Any], grouped: Any, name: str, contract: LoadedContract) -> pd.Series[Any]:
+def _ask(function: Callable[..., Any], grouped: Any, name: str, contract: LoadedContract) -> pd.Series:
     where = f"contract of {contract.dataset.name}, day check {name!r}"
     try:
         answer = function(grouped)

@@ -83,9 +83,7 @@ def key_faults(contract: LoadedContract, table: pa.Table, partition: np.ndarray)
         yield Fault("key: unique", conflicting[group] & ~copies, lambda i: f"another row has the same {named}")
 
 
-def _failing(
-    check: Any, subject: pd.Series[Any] | pd.DataFrame, where: str, contract: LoadedContract
-) -> np.ndarray | None:
+def _failing(check: Any, subject: pd.Series | pd.DataFrame, where: str, contract: LoadedContract) -> np.ndarray | None:
     """bool [N] of rows that fail, or None where none does."""
     try:
         result = check(subject)

@@ -208,11 +208,15 @@ def _refuse_own_imports(tree: ast.Module, path: Path) -> None:
             names = [alias.name for alias in node.names]
         else:
             continue
-        for name in names:
-            if name.startswith(".") or name.partition(".")[0] in {root, *siblings}:
-                found.append(
-                    Finding(f"imports {name}", f"{path}:{node.lineno}", "a contract that stands alone, so that its digest "
-                            "covers all that decides", "copy what it needs into this file")
-                )  # fmt: skip
+        found += [
+            Finding(
+                f"imports {name}",
+                f"{path}:{node.lineno}",
+                "a contract that stands alone, so that its digest covers all that decides",
+                "copy what it needs into this file",
+            )
+            for name in names
+            if name.startswith(".") or name.partition(".")[0] in {root, *siblings}
+        ]
     if found:
         raise ContractError(*found)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ class Unstamped(CheckFailed):
     """Partitions whose content did not pass the contract in force."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CheckResult:
-    """One check of one partition: its verdict, and the numbers that it rests on."""
+    """One check of one partition: its verdict, and the numbers that it rests on. Partitions may share an equal one."""
 
     name: str
     passed: bool
@@ -33,6 +34,11 @@ class CheckResult:
 
     def document(self) -> dict[str, Any]:
         return {"name": self.name, "passed": self.passed, "evidence": dict(self.evidence)}
+
+    @cached_property
+    def line(self) -> str:
+        """The check as one line of JSON; written once, although a year of days may share it."""
+        return json.dumps(self.document(), ensure_ascii=False, allow_nan=False)
 
 
 def stamp_bytes(manifest: Manifest, contract_digest: str, checks: Iterable[CheckResult]) -> bytes:
@@ -48,7 +54,7 @@ def stamp_bytes(manifest: Manifest, contract_digest: str, checks: Iterable[Check
     fields = ",\n".join(
         f"  {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in head.items()
     )
-    lines = ",\n".join("    " + json.dumps(check.document(), ensure_ascii=False, allow_nan=False) for check in checks)
+    lines = ",\n".join(f"    {check.line}" for check in checks)
     return f'{{\n{fields},\n  "checks": [\n{lines}\n  ]\n}}\n'.encode()
 
 

@@ -57,6 +57,7 @@ def _runs(keys: Sequence[str]) -> Iterator[list[str]]:
 
 def _query(spec: SqlSource, days: Sequence[str], columns: Columns, where: str) -> TypedTable:
     import sqlalchemy
+    import sqlalchemy.exc
 
     url = os.environ.get(spec.url_env)
     if not url:

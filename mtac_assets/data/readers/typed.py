@@ -81,12 +81,12 @@ def parse_text(name: str, column: pa.ChunkedArray, wanted: pa.DataType) -> tuple
         return column.cast(pa.string()).dictionary_encode().cast(wanted), []
     if pa.types.is_string(wanted):
         return column.cast(pa.string()), []
-    text = pc.utf8_trim_whitespace(column.cast(pa.string()))
+    text = pc.utf8_trim_whitespace(column.cast(pa.string()))  # pyright: ignore[reportAttributeAccessIssue]
     bad = _unparseable(text.unique().drop_null(), wanted)
     if not bad:
         return text.cast(wanted), []
-    rows = pc.fill_null(pc.is_in(text, pa.array(bad)), False)
-    parsed = pc.if_else(rows, pa.scalar(None, pa.string()), text).cast(wanted)
+    rows = pc.fill_null(pc.is_in(text, pa.array(bad)), False)  # pyright: ignore[reportAttributeAccessIssue]
+    parsed = pc.if_else(rows, pa.scalar(None, pa.string()), text).cast(wanted)  # pyright: ignore[reportAttributeAccessIssue]
     return parsed, [_fault(name, rows, column, wanted)]
 
 
@@ -128,8 +128,8 @@ def _cast(name: str, column: pa.ChunkedArray, wanted: pa.DataType) -> tuple[pa.C
     except pa.ArrowInvalid:
         # Too wide a number or too fine a moment: cast what survives the way there and back, and fault the rest.
         back = column.cast(wanted, safe=False).cast(column.type, safe=False)
-        rows = pc.fill_null(pc.not_equal(back, column), False)
-        kept = pc.if_else(rows, pa.scalar(None, column.type), column)
+        rows = pc.fill_null(pc.not_equal(back, column), False)  # pyright: ignore[reportAttributeAccessIssue]
+        kept = pc.if_else(rows, pa.scalar(None, column.type), column)  # pyright: ignore[reportAttributeAccessIssue]
         return kept.cast(wanted), [_fault(name, rows, column, wanted)]
 
 
