@@ -20,9 +20,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         from mtac_assets.evaluation.evaluate import evaluate
 
+        project = find_project(options.project_root)
         evaluate(
-            find_project(options.project_root),
-            load_resolved(options.recipe),
+            project,
+            load_resolved(options.recipe, project),
             options.pack,
             champion=options.champion,
             data_dir=options.data,

@@ -53,17 +53,15 @@ def metric_panel(title: str, better: int, entries: Sequence[tuple[str, Mapping[s
 def slice_interval(scale: Scale, metric: Mapping[str, Any], reference: Mapping[str, Any] | None, small: bool) -> Markup:
     """A slice's point and interval, in a table's cell, with the reference model's value as a lighter mark."""
     height, parts = 18, []
-    if reference is not None and reference["value"] is not None and scale.low <= reference["value"] <= scale.high:
+    css = "model faint" if small else "model"
+    parts.append(_interval(scale, height / 2, metric, css))
+    if _within(scale, reference):
+        assert reference is not None
         look = look_of("hist_gradient_boosting")
-        parts.append(
-            mark(
-                scale(reference["value"]), height / 2, look.shape, f"{look.css} faint", _told(look.title, reference), 3
-            )
-        )
-    if metric["value"] is not None and scale.low <= metric["value"] <= scale.high:
-        css = "model faint" if small else "model"
-        parts.append(_interval(scale, height / 2, metric, css))
-        parts.append(mark(scale(metric["value"]), height / 2, "circle", css, _told("this model", metric), 3.6))
+        told = _told(look.title, reference)
+        parts.append(mark(scale(reference["value"]), height / 2, look.shape, look.css, told, 4.4))
+    if _within(scale, metric):
+        parts.append(mark(scale(metric["value"]), height / 2, "circle", css, _told("this model", metric), 3.2))
     return picture(scale.end + 6, height, parts, "interval")
 
 
@@ -221,6 +219,10 @@ def _interval(scale: Scale, y: float, metric: Mapping[str, Any], css: str) -> Ma
         min(metric["high"], scale.high),
     )  # the numbers beside it say how far it goes
     return line(scale(low), y, scale(high), y, f"{css} whisker") if low < high else Markup("")
+
+
+def _within(scale: Scale, metric: Mapping[str, Any] | None) -> bool:
+    return metric is not None and metric["value"] is not None and scale.low <= metric["value"] <= scale.high
 
 
 def _told(title: str, metric: Mapping[str, Any]) -> str:

@@ -22,6 +22,7 @@ from mtac_assets.evaluation.baselines import fit_and_score
 from mtac_assets.evaluation.errors import EvaluationError
 from mtac_assets.evaluation.material import Material, champion_frame, gather
 from mtac_assets.evaluation.report import Report, write_report
+from mtac_assets.provenance.keys import report_key
 from mtac_assets.spec import clock
 from mtac_assets.spec.errors import Finding
 from mtac_assets.spec.project import Project
@@ -87,6 +88,7 @@ def evaluate(
         "validate": material.validate,
         "test": material.test,
         "overlap_rows": material.overlap_rows,
+        "key": report_key(project, resolved, sealed.model_id),
         "seconds": watch.seconds,
     }
     if champion is not None:

@@ -43,12 +43,12 @@ def evaluate(
     line of progress. Raises EvaluationError or CheckFailed with the child's findings; EvaluationKilled where a signal or
     the environment's `limits.run_seconds` ended it.
     """
-    out = out or project.state.reports / read_json(pack / "pack.json")["model_id"]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".tmp-evaluation-", dir=out.parent) as folder:
+    final = out if out is not None else project.state.reports / read_json(pack / "pack.json")["model_id"]
+    final.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".tmp-evaluation-", dir=final.parent) as folder:
         recipe, errors = Path(folder) / "recipe.json", Path(folder) / "errors.json"
         write_json(recipe, {"schema_version": 1, **resolved.document()})
-        command = [sys.executable, "-m", MODULE, "--recipe", str(recipe), "--pack", str(pack), "--out", str(out)]
+        command = [sys.executable, "-m", MODULE, "--recipe", str(recipe), "--pack", str(pack), "--out", str(final)]
         command += ["--data", str(data_dir or project.state.data), "--errors", str(errors)]
         if champion is not None:
             command += ["--champion", str(champion)]
@@ -60,8 +60,8 @@ def evaluate(
         }
         code = _run(command, project.root, variables, project.environment.limits.run_seconds, on_note)
         if code != 0:
-            raise _failure(code, errors, out)
-    return out
+            raise _failure(code, errors, final)
+    return final
 
 
 def _run(

@@ -21,9 +21,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mtac_assets.evaluation.compare import Comparison, compare
+from mtac_assets.evaluation.errors import EvaluationError
 from mtac_assets.evaluation.page import report_page
 from mtac_assets.evaluation.plots import draw_all
-from mtac_assets.evaluation.errors import EvaluationError
 from mtac_assets.provenance.digest import sha256_file
 from mtac_assets.provenance.files import json_bytes, publish_folder, read_json, temporary_path
 from mtac_assets.spec.errors import Finding

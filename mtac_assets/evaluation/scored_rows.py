@@ -13,7 +13,6 @@ from mtac_assets.evaluation.errors import EvaluationError
 from mtac_assets.spec.errors import Finding
 
 
-
 @dataclass(frozen=True, eq=False)
 class ScoredRows:
     """N rows of D days with one model's scores.
