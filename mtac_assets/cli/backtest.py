@@ -12,7 +12,6 @@ from mtac_assets.cli import output
 from mtac_assets.cli.app import app
 from mtac_assets.cli.arguments import Overrides, Recipe, parse_date, resolve
 from mtac_assets.cli.output import Json
-from mtac_assets.cli.record import shown_path
 from mtac_assets.cli.run import run_model
 from mtac_assets.spec.errors import Finding, MtacError
 
@@ -52,10 +51,10 @@ def backtest(
     name = f"{one.recipe.name}-{dates[0]}-{dates[-1]}-{every.value}"
     page = write_backtest(rows, project.state.reports / "backtests" / f"{name}.html", title=one.recipe.name)
     if json:
-        output.emit({"schema_version": 1, "recipe": one.recipe.name, "rows": rows, "report": shown_path(page)})
+        output.emit({"schema_version": 1, "recipe": one.recipe.name, "rows": rows, "report": output.shown_path(page)})
     else:
         print_rows(rows)
-        output.console().print(f"report   {shown_path(page)}", soft_wrap=True)
+        output.console().print(f"report   {output.shown_path(page)}", soft_wrap=True)
 
 
 def as_of_dates(first: date, last: date, every: Every) -> list[date]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -102,3 +104,9 @@ def print_table(title: str, columns: Iterable[str], rows: Iterable[Sequence[str]
     for row in rows:
         table.add_row(*row)
     console().print(table)
+
+
+def shown_path(path: Path) -> str:
+    """A path as the user would type it: relative to the current folder where that is shorter."""
+    relative = os.path.relpath(path)
+    return relative if not relative.startswith("..") else str(path)

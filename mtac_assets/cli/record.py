@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mtac_assets.cli.output import shown_path
 from mtac_assets.provenance.files import read_json
 
 if TYPE_CHECKING:
@@ -29,9 +28,3 @@ def model_record(project: Project, model_id: str) -> dict[str, Any]:
         "test_rows": report["test"]["rows"],
         "report": shown_path(folder / "report.html"),
     }
-
-
-def shown_path(path: Path) -> str:
-    """A path as the user would type it: relative to the current folder where that is shorter."""
-    relative = os.path.relpath(path)
-    return relative if not relative.startswith("..") else str(path)

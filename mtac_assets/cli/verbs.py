@@ -2,5 +2,6 @@
 
 # isort: off
 from mtac_assets.cli import check, plan, run, backtest  # noqa: F401
-from mtac_assets.cli import models  # noqa: F401
+from mtac_assets.cli import models, show, history  # noqa: F401
+from mtac_assets.cli import reproduce, promote  # noqa: F401
 from mtac_assets.cli import schema, up  # noqa: F401
