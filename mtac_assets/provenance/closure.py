@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from mtac_assets.provenance.digest import sha256_file
 from mtac_assets.provenance.files import FileState
+from mtac_assets.provenance.finder import ENGINE, ENGINE_ROOT, Finder
 from mtac_assets.provenance.memory import Memory
 from mtac_assets.spec.errors import Finding, MtacError
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
     from mtac_assets.spec.resolved import ResolvedRecipe
 
-ENGINE = "mtac_assets"
-ENGINE_ROOT = Path(__file__).resolve().parents[2]
 ENTRY_MODULES = ("mtac_assets.training.__main__", "mtac_assets.data.features", "mtac_assets.data.training_set")
 # The resolved recipe counts field by field; Dagster's doorway and prose decide no weight.
 _NOT_COUNTED = {"recipe.yaml", "dataset.yaml", "defs.yaml"}
@@ -120,12 +119,14 @@ def closure_of(
     `root` is the project's folder and `package` its package; `folder` a recipe's folder, whose files may import one
     another by bare name and whose data files count by their bytes. Raises ClosureError where a file is no Python.
     """
-    finder = _Finder(root.resolve(), package, folder)
+    folder = folder.resolve() if folder is not None else None
+    finder = Finder(root.resolve(), package, folder)
     memory = memory or Memory(None)
-    pending = [*(file.resolve() for file in entries)]
+    pending = [str(file.resolve()) for file in entries]
     for module in entry_modules:
         pending.extend(finder.files(module, None))
-    seen: set[Path] = set()
+    seen: set[str] = set()
+    followed: set[tuple[str, bool]] = set()
     leaves: dict[str, str] = {}
     external: set[str] = set()
     while pending:
@@ -137,17 +138,22 @@ def closure_of(
         source = _read(file, name, memory)
         for leaf, digest in source.leaves.items():
             leaves[f"code.{name}::{leaf}"] = digest
+        beside = finder.beside_recipe(file)
         for imported in source.imports:
+            if not imported.startswith("."):
+                if (imported, beside) in followed:
+                    continue
+                followed.add((imported, beside))
             found = finder.files(imported, file)
             pending.extend(found)
             top = imported.partition(".")[0]
-            if not found and top and not finder.owns(imported, file) and top not in sys.stdlib_module_names:
+            if not found and top not in sys.stdlib_module_names and not finder.owns(imported, file):
                 external.add(top)
     for file in _folder_files(folder):
         seen.add(file)
         leaves[f"code.{finder.name(file)}"] = _bytes_digest(file, memory)
     memory.save()
-    return Closure(dict(sorted(leaves.items())), tuple(sorted(seen)), tuple(sorted(external)))
+    return Closure(dict(sorted(leaves.items())), tuple(map(Path, sorted(seen))), tuple(sorted(external)))
 
 
 def loaded_outside_closure(project: Project, resolved: ResolvedRecipe, modules: Mapping[str, ModuleType]) -> list[str]:
@@ -173,82 +179,20 @@ def loaded_outside_closure(project: Project, resolved: ResolvedRecipe, modules: 
     return outside
 
 
-class _Finder:
-    """Python's import, without importing: dotted name to the files that it would run."""
-
-    def __init__(self, root: Path, package: str, folder: Path | None) -> None:
-        self.root = root
-        self.folder = folder
-        self.packages = {package: root, ENGINE: root if (root / ENGINE / "provenance").is_dir() else ENGINE_ROOT}
-        self._resolve = lru_cache(maxsize=None)(self._find)
-
-    def name(self, file: Path) -> str:
-        """The file as leaves name it: relative to the project, to the engine, or to the recipe's folder."""
-        for base in (self.root, ENGINE_ROOT):
-            if file.is_relative_to(base):
-                return file.relative_to(base).as_posix()
-        if self.folder is not None and file.is_relative_to(self.folder):
-            return f"{self.folder.name}/{file.relative_to(self.folder).as_posix()}"
-        return file.as_posix()
-
-    def files(self, dotted: str, importer: Path | None) -> tuple[Path, ...]:
-        """The files that importing `dotted` from `importer` runs: packages' `__init__` and the module itself."""
-        if dotted.startswith("."):
-            if importer is None:
-                return ()
-            level = len(dotted) - len(dotted.lstrip("."))
-            base = importer.parents[level - 1]
-            return self._resolve(base, dotted.lstrip("."))
-        top = dotted.partition(".")[0]
-        if top in self.packages:
-            return self._resolve(self.packages[top], dotted)
-        if self.folder is not None and importer is not None and importer.is_relative_to(self.folder):
-            found = self._resolve(self.folder, dotted)
-            if found:
-                return found
-        # A loose module or package at the project's root shadows an installed one when run with `python -m` from there.
-        if (self.root / f"{top}.py").is_file() or (self.root / top / "__init__.py").is_file():
-            return self._resolve(self.root, dotted)
-        return ()
-
-    def owns(self, dotted: str, importer: Path) -> bool:
-        """Whether `dotted` lies in the project or engine, though it may name an attribute or a namespace folder."""
-        top = dotted.partition(".")[0]
-        beside = self.folder is not None and importer.is_relative_to(self.folder) and (self.folder / top).is_dir()
-        return dotted.startswith(".") or top in self.packages or beside
-
-    def _find(self, base: Path, dotted: str) -> tuple[Path, ...]:
-        found: list[Path] = []
-        place = base
-        if place != self.root and (place / "__init__.py").is_file():
-            found.append(place / "__init__.py")
-        for part in filter(None, dotted.split(".")):
-            module, package = place / f"{part}.py", place / part
-            if (package / "__init__.py").is_file():
-                found.append(package / "__init__.py")
-            elif module.is_file():
-                found.append(module)
-                break
-            elif not package.is_dir():
-                break
-            place = package
-        return tuple(found)
-
-
-def _read(file: Path, name: str, memory: Memory) -> SourceFile:
+def _read(file: str, name: str, memory: Memory) -> SourceFile:
     from mtac_assets.provenance.syntax import SourceFile
 
-    state = FileState.of(file)
-    kept = memory.get(str(file), state)
+    state = FileState.of(Path(file))
+    kept = memory.get(file, state)
     if kept is not None:
         return SourceFile(kept["leaves"], tuple(kept["imports"]))
     try:
-        source = _parsed(file.read_bytes(), name)
+        source = _parsed(Path(file).read_bytes(), name)
     except SyntaxError as error:
         where = f"{name}:{error.lineno}"
         finding = Finding(f"no valid Python: {error.msg}", where, "a file that Python can read", "correct the line")
         raise ClosureError(finding) from error
-    memory.put(str(file), state, value={"leaves": source.leaves, "imports": list(source.imports)})
+    memory.put(file, state, value={"leaves": source.leaves, "imports": list(source.imports)})
     return source
 
 
@@ -259,17 +203,17 @@ def _parsed(source: bytes, name: str) -> SourceFile:
     return read_source(source, name)
 
 
-def _bytes_digest(file: Path, memory: Memory) -> str:
-    state = FileState.of(file)
-    kept = memory.get(str(file), state)
+def _bytes_digest(file: str, memory: Memory) -> str:
+    state = FileState.of(Path(file))
+    kept = memory.get(file, state)
     if kept is not None:
         return kept["sha256"]
-    digest = sha256_file(file)
-    memory.put(str(file), state, value={"sha256": digest})
+    digest = sha256_file(Path(file))
+    memory.put(file, state, value={"sha256": digest})
     return digest
 
 
-def _folder_files(folder: Path | None) -> Iterator[Path]:
+def _folder_files(folder: Path | None) -> Iterator[str]:
     """Files beside the recipe that its code may read: all but Python (counted where imported), prose and hidden files."""
     if folder is None:
         return
@@ -278,4 +222,4 @@ def _folder_files(folder: Path | None) -> Iterator[Path]:
         if any(part.startswith(".") or part == "__pycache__" for part in relative.parts):
             continue
         if path.is_file() and path.suffix not in _NOT_COUNTED_SUFFIXES and path.name not in _NOT_COUNTED:
-            yield path
+            yield str(path)

@@ -120,9 +120,14 @@ def _other_heads(repository: Repository, environment: str, head: str | None) -> 
 
 def _against(chain: Sequence[_Link], seen: Sequence[_Link], place: str) -> Iterator[tuple[int, str]]:
     """Where `seen`, which was a head of the same ledger once, is no beginning of `chain`."""
-    for position, (ours, theirs) in enumerate(zip(chain, seen, strict=False), 1):
-        if ours.commit != theirs.commit:
+    pairs = list(enumerate(zip(chain, seen, strict=False), 1))
+    for position, (ours, theirs) in pairs:
+        if ours.entry is not None and theirs.entry is not None and ours.entry.digest != theirs.entry.digest:
             yield position, f"was edited or replaced: {place} holds another entry in its place"
             return
     if len(seen) > len(chain):
         yield len(chain) + 1, f"was cut off: {place} holds {len(seen)} entries"
+        return
+    rewritten = next((position for position, (ours, theirs) in pairs if ours.commit != theirs.commit), None)
+    if rewritten is not None:
+        yield rewritten, f"was written anew: {place} holds the same entry in another commit"

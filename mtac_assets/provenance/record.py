@@ -236,10 +236,11 @@ def _add(
 ) -> tuple[str, str]:
     """The code tree with `model/` beside the project's files, and with DVC's configuration; the tree and the folder's path."""
     folder = f"{repository.prefix}model/"
-    taken = repository.read([f"{snapshot.tree}:{repository.prefix}.dvc/config"]).popitem()[1] is not None
+    own = repository.read([f"{snapshot.tree}:{repository.prefix}.dvc/config"]).popitem()[1] is not None
     # A project that has a DVC configuration of its own keeps it; the model's then lies one folder deeper.
-    place = f"{folder}.dvc/config" if taken else f"{repository.prefix}.dvc/config"
-    named = {place: config} | {f"{folder}{name}": content for name, content in files.items()}
+    place = f"{folder}.dvc/" if own else f"{repository.prefix}.dvc/"
+    named = {f"{place}config": config, f"{place}.gitignore": b"/config.local\n/tmp\n/cache\n"}
+    named |= {f"{folder}{name}": content for name, content in files.items()}
     blobs = repository.blobs(list(named.values()))
     lines = "".join(f"100644 {blob}\t{name}\0" for name, blob in zip(named, blobs, strict=True))
     repository.run("update-index", "-z", "--index-info", data=lines.encode("utf-8", "surrogateescape"), extra=index)

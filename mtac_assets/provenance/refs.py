@@ -69,11 +69,8 @@ class ModelSummary:
 
     def line(self) -> str:
         """The summary as the commit's message carries it, one line of JSON."""
-        document = self.document() | {
-            "schema_version": SCHEMA_VERSION,
-            "report_digest": self.report_digest,
-            "ledger": self.ledger,
-        }
+        document = self.document() | {"schema_version": SCHEMA_VERSION, "report_digest": self.report_digest}
+        document |= {"folder": self.folder, "ledger": {name: dict(head) for name, head in self.ledger.items()}}
         for derived in ("commit", "status"):
             del document[derived]
         return json.dumps(document, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
