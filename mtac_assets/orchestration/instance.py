@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtac_assets.orchestration.event_log import BATCH_SIZE, BATCH_SIZE_VARIABLE
+from mtac_assets.orchestration.jobs import TRAINING_POOL
 from mtac_assets.provenance.files import write_atomic
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from mtac_assets.spec.project import Project
 
-TRAINING_POOL = "training"
+BATCH_SIZE_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
+BATCH_SIZE = 1000
 CONCURRENT_RUNS = 4
 SERVER_CONFIG = "dagster.yaml"
 COMMAND_LINE_CONFIG = "command-line.yaml"

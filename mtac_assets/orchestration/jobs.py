@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from mtac_assets.orchestration.place import DatasetPlace, RecipePlace
     from mtac_assets.spec.project import Project
 
+TRAINING_POOL = "training"  # its limit keeps trainings from running side by side
 RECIPE_TAG = "mtac/recipe"
 DATASET_TAG = "mtac/dataset"
 MAX_RUNTIME_TAG = "dagster/max_runtime"

@@ -98,11 +98,15 @@ class _Line:
         from mtac_assets.orchestration.dead_runs import close_dead_runs
         from mtac_assets.orchestration.instance import instance
         from mtac_assets.orchestration.repository import load_repository
+        from mtac_assets.tracking.record import at_start
 
         self._stack = ExitStack()
         self._repository = load_repository(self.project)
         self._instance: dg.DagsterInstance = self._stack.enter_context(instance(self.project))
-        close_dead_runs(self.project, self._instance)
+        for run_id in close_dead_runs(self.project, self._instance):
+            self._say(f"Dagster run {run_id} was left open by a process that is gone; it is failed now")
+        for warning in at_start(self.project).warnings:
+            self._say(f"warning: {warning.error}; {warning.remedy}")
         return self
 
     def __exit__(self, *_: object) -> None:

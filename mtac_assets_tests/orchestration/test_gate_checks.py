@@ -10,7 +10,10 @@ from mtac_assets.spec.recipe import BaselineGate, Gates, Threshold
 
 REPORT = {
     "model_id": "floods-0123456789ab",
-    "metrics": {"roc_auc": {"value": 0.71, "low": 0.69, "high": 0.73}, "log_loss": {"value": 0.5, "low": 0.4, "high": 0.6}},
+    "metrics": {
+        "roc_auc": {"value": 0.71, "low": 0.69, "high": 0.73},
+        "log_loss": {"value": 0.5, "low": 0.4, "high": 0.6},
+    },
     "baselines": {"base_rate": {"log_loss": {"value": 0.6, "low": 0.5, "high": 0.7}}},
     "slices": [],
 }

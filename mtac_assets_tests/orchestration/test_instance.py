@@ -9,7 +9,8 @@ import dagster as dg
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 
 from mtac_assets.orchestration import instance as homes
-from mtac_assets.orchestration.event_log import BATCH_SIZE_VARIABLE, BatchingSqliteEventLogStorage
+from mtac_assets.orchestration.event_log import BatchingSqliteEventLogStorage
+from mtac_assets.orchestration.jobs import TRAINING_POOL
 from mtac_assets.spec.project import Project
 
 
@@ -22,17 +23,17 @@ def test_the_home_opens_both_ways_and_stays_as_it_is(project: Project) -> None:
 
     with homes.instance(project) as opened:
         assert isinstance(opened.compute_log_manager, NoOpComputeLogManager)
-        assert os.environ[BATCH_SIZE_VARIABLE] == str(homes.BATCH_SIZE)
+        assert os.environ[homes.BATCH_SIZE_VARIABLE] == str(homes.BATCH_SIZE)
         pools = {pool.name: pool.limit for pool in opened.event_log_storage.get_pool_limits()}
-        assert pools == {homes.TRAINING_POOL: 1}
-    assert BATCH_SIZE_VARIABLE not in os.environ
+        assert pools == {TRAINING_POOL: 1}
+    assert homes.BATCH_SIZE_VARIABLE not in os.environ
     with dg.DagsterInstance.from_config(str(home)) as served:
         assert isinstance(served.event_log_storage, BatchingSqliteEventLogStorage)
         assert not isinstance(served.compute_log_manager, NoOpComputeLogManager)
         assert not served.telemetry_enabled
         assert served.run_monitoring_enabled
         assert served.run_monitoring_max_runtime_seconds == project.environment.limits.run_seconds
-    written = {path for path in project.root.rglob("*.db")}
+    written = set(project.root.rglob("*.db"))
     assert written
     assert all(path.is_relative_to(home) for path in written)
 

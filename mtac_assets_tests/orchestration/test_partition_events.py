@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from mtac_assets.orchestration.event_log import BATCH_SIZE_VARIABLE
+from mtac_assets.orchestration.instance import BATCH_SIZE_VARIABLE
 from mtac_assets.orchestration.partition_events import DATA_VERSION_TAG, Materialized, report, reported_output
 
 DAYS = dg.DailyPartitionsDefinition("2024-01-01", end_date="2024-01-11")

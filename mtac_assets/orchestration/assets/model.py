@@ -10,7 +10,7 @@ from mtac_assets.orchestration import curve, metadata
 from mtac_assets.orchestration.assets.training_set import as_of
 from mtac_assets.orchestration.child import pipes_environment, retried_where_killed
 from mtac_assets.orchestration.errors import as_failure
-from mtac_assets.orchestration.instance import TRAINING_POOL
+from mtac_assets.orchestration.jobs import TRAINING_POOL
 from mtac_assets.orchestration.partitions import as_of_partitions
 from mtac_assets.orchestration.resources.mlflow import MlflowTracking
 from mtac_assets.orchestration.resources.mlflow import metadata as mlflow_metadata

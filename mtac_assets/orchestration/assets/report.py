@@ -9,7 +9,6 @@ import dagster as dg
 from mtac_assets.orchestration import metadata
 from mtac_assets.orchestration.assets.model import MODEL_ID_TAG
 from mtac_assets.orchestration.assets.training_set import as_of, days
-from mtac_assets.orchestration.child import pipes_environment
 from mtac_assets.orchestration.commits import commit_model
 from mtac_assets.orchestration.errors import as_failure
 from mtac_assets.orchestration.gate_checks import gate_checks, gate_specs
@@ -51,8 +50,7 @@ def report_asset(place: "RecipePlace") -> dg.AssetsDefinition:
             resolved = place.resolve(getattr(context.resources, SETTINGS), as_of(context))
             model_id = declare(place.project, resolved).model_id(place.name)
             pack = place.project.state.models / model_id
-            with pipes_environment(context) as environment:
-                folder = evaluate(place.project, resolved, pack, pipes=environment)
+            folder = evaluate(place.project, resolved, pack, on_note=context.log.info)
             report = read_json(folder / "report.json")
             commit = commit_model(context, place.project, resolved, pack, folder)
             shown = _record(context, place, model_id, folder, report)
