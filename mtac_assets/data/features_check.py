@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,7 @@ def feature_table(
     where = f"{definition.recipe}/{key}"
     raise_all(FeatureError, _shape_findings(definition, where, rows.num_rows, features, label))
     findings: list[Finding] = []
-    numbers = {name: _number(features[name], name, where, findings) for name in definition.numeric}
+    numbers = _numbers(features, definition.numeric, where, findings)
     categories = {
         name: _category(features[name], name, where, findings)
         for name in dict.fromkeys((*definition.categorical, *definition.slices))
@@ -81,17 +81,23 @@ def _shape_findings(
             yield Finding(f"{name} returned {len(index)} rows or reordered them", where, f"the {rows} rows with their index", "keep the index of `rows`")  # fmt: skip
 
 
-def _number(column: pd.Series, name: str, where: str, findings: list[Finding]) -> np.ndarray:
-    """float32 [N], NaN where null."""
-    if not (pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype)):
-        findings.append(Finding(f"the numeric feature {name} has type {column.dtype}", where, "numbers or booleans", "convert it in the view, or declare it categorical"))  # fmt: skip
-        return np.full(len(column), np.nan, dtype=np.float32)
+def _numbers(
+    features: pd.DataFrame, names: Sequence[str], where: str, findings: list[Finding]
+) -> dict[str, np.ndarray]:
+    """float32 [N] by name, NaN where null."""
+    wanted = features[list(names)]
+    for name, kind in wanted.dtypes.items():
+        if not (pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind)):
+            findings.append(Finding(f"the numeric feature {name} has type {kind}", where, "numbers or booleans", "convert it in the view, or declare it categorical"))  # fmt: skip
+    if findings:
+        return {name: np.full(len(features), np.nan, dtype=np.float32) for name in names}
     with np.errstate(over="ignore"):
-        values = column.to_numpy(dtype=np.float64, na_value=np.nan).astype(np.float32)
-    infinite = np.flatnonzero(np.isinf(values))
-    if len(infinite):
-        findings.append(Finding(f"the numeric feature {name} is infinite in {len(infinite)} rows, first in row {infinite[0]}", where, "finite numbers within float32, NaN for missing", "guard the division in the view"))  # fmt: skip
-    return values + np.float32(0.0)  # no negative zero: equal values get equal bits
+        values = wanted.to_numpy(dtype=np.float64, na_value=np.nan).astype(np.float32, order="F")
+    for place in np.flatnonzero(np.isinf(values).any(axis=0)):
+        rows = np.flatnonzero(np.isinf(values[:, place]))
+        findings.append(Finding(f"the numeric feature {names[place]} is infinite in {len(rows)} rows, first in row {rows[0]}", where, "finite numbers within float32, NaN for missing", "guard the division in the view"))  # fmt: skip
+    values += np.float32(0.0)  # no negative zero: equal values get equal bits
+    return {name: values[:, place] for place, name in enumerate(names)}
 
 
 def _category(column: pd.Series, name: str, where: str, findings: list[Finding]) -> pa.DictionaryArray:

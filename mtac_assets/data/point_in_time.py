@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from mtac_assets.data.point_in_time_codes import Codes, PointInTimeError
+from mtac_assets.data.point_in_time_codes import By, Codes, PointInTimeError
 from mtac_assets.data.point_in_time_lookup import Lookup
 from mtac_assets.spec.errors import Finding
 
@@ -24,8 +24,6 @@ __all__ = ["History", "Lookup", "Outcome", "Past", "PointInTimeError", "Tally"]
 
 Outcome = str | Callable[[pd.DataFrame], pd.Series]
 """A column, or a module-level function of a day's complete rows; values are whole numbers or booleans, null where unknown."""
-
-By = tuple[str, ...]
 
 
 class Tally(NamedTuple):
@@ -50,6 +48,7 @@ class _Day:
 
     frame: pd.DataFrame
     codes: dict[By, np.ndarray]
+    groups: dict[By, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     values: dict[Outcome, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     tables: dict[tuple[By, Outcome], tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=dict)
 
@@ -79,15 +78,15 @@ class History:
     def __init__(self, history_days: int) -> None:
         self.history_days = history_days
         self._days: dict[int, _Day] = {}
-        self._codes: dict[By, Codes] = {}
+        self._codes = Codes()
         self._windows: dict[tuple[By, Outcome, int], _Window] = {}
-        self._serving: tuple[int, dict[By, np.ndarray]] = (-1, {})  # codes of the rows that are being served
+        self._serving: Past | None = None
 
     def add(self, day: int, frame: pd.DataFrame) -> None:
         """Let later days know the complete rows of `day`, in the same order as they were served in if they were."""
         assert not self._days or day > max(self._days), "days must be added in ascending order"
-        served, codes = self._serving
-        self._days[day] = _Day(frame, codes if served == day else {})
+        served = self._serving
+        self._days[day] = _Day(frame, served.codes if served is not None and served.day == day else {})
 
     def __contains__(self, day: int) -> bool:
         return day in self._days
@@ -101,8 +100,12 @@ class History:
             self._leave(key, day)
         for known in [known for known in self._days if known < day - self.history_days]:
             del self._days[known]
-        self._serving = day, {}
-        return Past(self, day, rows)
+        self._serving = Past(self, day, rows)
+        return self._serving
+
+    def days_in(self, first: int, end: int) -> int:
+        """How many of the days [first, end) hold rows."""
+        return sum(first <= day < end for day in self._days)
 
     def _leave(self, key: tuple[By, Outcome, int], day: int) -> None:
         window = self._windows[key]
@@ -118,80 +121,77 @@ class History:
         if day not in self._days:
             return
         codes, totals, known = self._table(self._days[day], by, outcome)
-        window.fit(self._codes[by].size)
+        window.fit(self._codes.size(by))
         window.totals[codes] += sign * totals
         window.known[codes] += sign * known
 
     def _table(self, day: _Day, by: By, outcome: Outcome) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         table = day.tables.get((by, outcome))
         if table is None:
-            if by not in day.codes:
-                day.codes[by] = self._codes[by].of(day.frame)
+            if by not in day.groups:
+                day.groups[by] = np.unique(self._codes.of(by, day.frame, day.codes), return_inverse=True)
             if outcome not in day.values:
                 day.values[outcome] = _whole_numbers(day.frame, outcome)
-            codes, (values, present) = day.codes[by], day.values[outcome]
-            use = present & (codes >= 0)
-            distinct, inverse = np.unique(codes[use], return_inverse=True)
-            totals = np.zeros(len(distinct), dtype=np.int64)
-            np.add.at(totals, inverse, values[use])
-            table = distinct, totals, np.bincount(inverse, minlength=len(distinct)).astype(np.int64)
-            day.tables[by, outcome] = table
+            (distinct, inverse), (values, present) = day.groups[by], day.values[outcome]
+            # Weights are added as float64, which is exact: _whole_numbers keeps a day's sum of absolute values below 2**52.
+            totals = np.bincount(inverse, weights=values, minlength=len(distinct)).astype(np.int64)
+            known = np.bincount(inverse, weights=present, minlength=len(distinct)).astype(np.int64)
+            first = int(len(distinct) > 0 and distinct[0] < 0)  # the rows with a null in `by` belong to no group
+            table = day.tables[by, outcome] = distinct[first:], totals[first:], known[first:]
         return table
 
-    def _tally(self, day: int, rows: pd.DataFrame, by: By, outcome: Outcome, days: int) -> Tally:
-        assert self._serving[0] == day, "a day's past is asked while that day is served"
-        codes = self._codes.setdefault(by, Codes(by))
-        first = day - days
-        key = (by, outcome, days)
-        window = self._windows.get(key)
+    def tally(self, past: Past, by: By, outcome: Outcome, days: int) -> Tally:
+        """The counts that `past.sums` returns."""
+        first = past.day - days
+        window = self._windows.get((by, outcome, days))
         if window is None:
             empty = np.zeros(0, dtype=np.int64)
-            window = self._windows[key] = _Window(first, first, empty, empty)
+            window = self._windows[by, outcome, days] = _Window(first, first, empty, empty)
         assert window.first == first, "a window is rolled forward before it is asked"
-        while window.end < day:
+        while window.end < past.day:
             self._apply(window, window.end, by, outcome, 1)
             window.end += 1
-        served = self._serving[1]
-        if by not in served:
-            served[by] = codes.of(rows)
-        row_codes = served[by]
-        window.fit(codes.size)
-        seen = row_codes >= 0
-        where = np.where(seen, row_codes, 0)
-        return Tally(np.where(seen, window.totals[where], 0), np.where(seen, window.known[where], 0))
+        where = self._codes.of(by, past.rows, past.codes)
+        window.fit(self._codes.size(by))
+        total, known = window.totals[where], window.known[where]
+        if by and len(where) and where.min() < 0:
+            total[where < 0] = known[where < 0] = 0
+        return Tally(total, known)
 
 
 def _whole_numbers(frame: pd.DataFrame, outcome: Outcome) -> tuple[np.ndarray, np.ndarray]:
-    """An outcome as int64 values and a mask of where it is known."""
+    """An outcome as whole float64 numbers, 0 where it is not known, and a mask of where it is."""
     values = frame[outcome] if isinstance(outcome, str) else outcome(frame)
     numbers = pd.to_numeric(values).to_numpy(dtype=np.float64, na_value=np.nan)
     present = ~np.isnan(numbers)
     whole = np.where(present, numbers, 0.0)
-    if not np.array_equal(whole, np.rint(whole)) or np.abs(whole).max(initial=0) > 2**52:
+    if not np.array_equal(whole, np.rint(whole)) or np.abs(whole).sum() > 2**52:
         name = outcome if isinstance(outcome, str) else outcome.__qualname__
         raise PointInTimeError(
             Finding(
                 error=f"outcome {name!r} has values that are not whole numbers",
                 where="past.rates / past.sums of the feature view",
-                expected="booleans or whole numbers below 2**52, null where unknown: sums over days must be exact",
+                expected="booleans or whole numbers (a day's below 2**52 together), null where unknown: sums must be exact",
                 remedy="round the outcome to a fixed unit in a function, for example (minutes * 10).round()",
             )
         )
-    return whole.astype(np.int64), present
+    return whole, present
 
 
 class Past:
     """What happened on the days before the rows' own day, at most `history_days` back, as counts aligned to the rows."""
 
-    __slots__ = ("_day", "_history", "_rows")
+    __slots__ = ("_history", "_tallies", "codes", "day", "rows")
 
     def __init__(self, history: History, day: int, rows: pd.DataFrame) -> None:
-        self._history, self._day, self._rows = history, day, rows
+        self._history, self.day, self.rows = history, day, rows
+        self.codes: dict[By, np.ndarray] = {}  # of `rows`, for the history to count them once this day is past
+        self._tallies: dict[tuple[By, Outcome, int], Tally] = {}
 
     @property
     def days_known(self) -> int:
         """How many of the `history_days` before this day hold rows at all."""
-        return sum(known < self._day for known in self._history._days)
+        return self._history.days_in(self.day - self._history.history_days, self.day)
 
     def sums(self, by: Sequence[str], outcome: Outcome, days: int) -> Tally:
         """Sum and count of `outcome` over the rows of the last `days` days that agree with each row in the columns `by`.
@@ -202,13 +202,24 @@ class Past:
             days: calendar days, 1 to `history_days`; days on which there is no data add nothing.
         """
         columns = tuple(by)
-        unknown = [name for name in columns if name not in self._rows.columns]
+        tally = self._tallies.get((columns, outcome, days))
+        if tally is None:
+            self._refuse_unanswerable(columns, outcome, days)
+            tally = self._tallies[columns, outcome, days] = self._history.tally(self, columns, outcome, days)
+        return tally
+
+    def rates(self, by: Sequence[str], outcome: Outcome, days: int) -> Tally:
+        """As `sums`, for an outcome that is 0, 1 or null: `total` counts the positives."""
+        return self.sums(by, outcome, days)
+
+    def _refuse_unanswerable(self, columns: By, outcome: Outcome, days: int) -> None:
+        unknown = [name for name in columns if name not in self.rows.columns]
         if unknown:
             raise PointInTimeError(
                 Finding(
                     error=f"past rows cannot be grouped by {', '.join(unknown)}",
                     where="past.rates / past.sums of the feature view",
-                    expected=f"columns that are known at event time: {', '.join(map(str, self._rows.columns))}",
+                    expected=f"columns that are known at event time: {', '.join(map(str, self.rows.columns))}",
                     remedy="group by these columns only; an outcome column is unknown when the question is asked",
                 )
             )
@@ -230,8 +241,3 @@ class Past:
                     remedy="move the function to the module's top level",
                 )
             )
-        return self._history._tally(self._day, self._rows, columns, outcome, days)
-
-    def rates(self, by: Sequence[str], outcome: Outcome, days: int) -> Tally:
-        """As `sums`, for an outcome that is 0, 1 or null: `total` counts the positives."""
-        return self.sums(by, outcome, days)

@@ -14,34 +14,44 @@ class PointInTimeError(MtacError):
     """A feature view asked for something that it may not know, or that cannot be counted exactly."""
 
 
+By = tuple[str, ...]
+
+
 class Codes:
-    """Small integers for the values of one combination of columns, the same for every day that one history has seen."""
+    """Small integers for the values of columns and of combinations of them, the same for every frame that was shown."""
 
-    def __init__(self, by: tuple[str, ...]) -> None:
-        self.by = by
-        self._values: list[dict[Hashable, int]] = [{} for _ in by]
-        self._pairs: list[dict[int, int]] = [{} for _ in by[1:]]
+    def __init__(self) -> None:
+        self._values: dict[str, dict[Hashable, int]] = {}
+        self._pairs: dict[By, dict[int, int]] = {}
 
-    @property
-    def size(self) -> int:
-        if not self.by:
+    def size(self, by: By) -> int:
+        """How many codes `by` has so far."""
+        if not by:
             return 1
-        return len(self._pairs[-1]) if self._pairs else len(self._values[0])
+        return len(self._values.get(by[0], ()) if len(by) == 1 else self._pairs.get(by, ()))
 
-    def of(self, frame: pd.DataFrame) -> np.ndarray:
-        """int64 [N]; -1 where any of the columns is null."""
-        if not self.by:
-            return np.zeros(len(frame), dtype=np.int64)
-        codes = _numbered(frame[self.by[0]], self._values[0])
-        for name, values, pairs in zip(self.by[1:], self._values[1:], self._pairs, strict=True):
-            second = _numbered(frame[name], values)
-            joint = np.where((codes < 0) | (second < 0), -1, (codes << 32) | second)
-            distinct, inverse = np.unique(joint, return_inverse=True)
-            mapping = np.array(
-                [-1 if key < 0 else pairs.setdefault(key, len(pairs)) for key in distinct.tolist()], dtype=np.int64
-            )
-            codes = mapping[inverse]
+    def of(self, by: By, frame: pd.DataFrame, known: dict[By, np.ndarray]) -> np.ndarray:
+        """int64 [N]: a code for each row's values in `by`, -1 where one of them is null. `known` keeps what was coded of `frame`."""
+        codes = known.get(by)
+        if codes is None:
+            if not by:
+                codes = np.zeros(len(frame), dtype=np.int64)
+            elif len(by) == 1:
+                codes = _numbered(frame[by[0]], self._values.setdefault(by[0], {}))
+            else:
+                first, second = self.of(by[:-1], frame, known), self.of(by[-1:], frame, known)
+                codes = _paired(first, second, self._pairs.setdefault(by, {}))
+            known[by] = codes
         return codes
+
+
+def _paired(first: np.ndarray, second: np.ndarray, pairs: dict[int, int]) -> np.ndarray:
+    joint = np.where((first < 0) | (second < 0), -1, (first << 32) | second)
+    distinct, inverse = np.unique(joint, return_inverse=True)
+    mapping = np.array(
+        [-1 if key < 0 else pairs.setdefault(key, len(pairs)) for key in distinct.tolist()], dtype=np.int64
+    )
+    return mapping[inverse]
 
 
 def _numbered(column: pd.Series, values: dict[Hashable, int]) -> np.ndarray:
@@ -61,5 +71,13 @@ def nanoseconds(column: pd.Series) -> np.ndarray:
                 remedy="let the contract forbid nulls in the event time",
             )
         )
-    moments = pd.to_datetime(column, utc=True).astype("datetime64[ns, UTC]")
-    return moments.to_numpy(dtype="datetime64[ns]").astype(np.int64)
+    if not isinstance(column.dtype, pd.DatetimeTZDtype) and not pd.api.types.is_datetime64_dtype(column.dtype):
+        raise PointInTimeError(
+            Finding(
+                error=f"{column.name} has type {column.dtype}",
+                where=f"column {column.name}",
+                expected="timestamps",
+                remedy="declare the event time as a timestamp in the contract",
+            )
+        )
+    return column.dt.as_unit("ns").to_numpy(dtype="datetime64[ns]").astype(np.int64)

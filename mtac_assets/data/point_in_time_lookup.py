@@ -65,8 +65,8 @@ class Lookup:
             return pd.DataFrame(np.nan, index=rows.index, columns=list(columns))
         self._check(frame, columns, by)
         moments = self._moments[rows.index.to_numpy()]
-        codes = Codes(tuple(by))
-        record_codes, row_codes = codes.of(frame), codes.of(rows)
+        codes = Codes()
+        record_codes, row_codes = codes.of(tuple(by), frame, {}), codes.of(tuple(by), rows, {})
         known = nanoseconds(frame[self._event_time]) + self._known_after
         # One ordered integer for each record and row: the group in the high part, the rank of the moment in the low part.
         times, ranks = np.unique(known, return_inverse=True)

@@ -26,10 +26,6 @@ def late(rows: pd.DataFrame) -> pd.Series:
     return (rows["arr_delay"] > LATE_MINUTES).astype(float).where(rows["arr_delay"].notna())
 
 
-def departed_late(rows: pd.DataFrame) -> pd.Series:
-    return (rows["dep_delay"] > LATE_MINUTES).astype(float).where(rows["dep_delay"].notna())
-
-
 def cancelled(rows: pd.DataFrame) -> pd.Series:
     return rows["dep_time"].isna()
 
@@ -40,103 +36,109 @@ def minutes_late(rows: pd.DataFrame) -> pd.Series:
 
 
 def view(rows: pd.DataFrame, past: Past, lookups: Mapping[str, Lookup]) -> pd.DataFrame:
-    """See docs/features.md for the columns."""
-    known = [schedule(rows), calendar(rows), congestion(rows), aircraft(rows)]
-    return pd.concat([*known, weather(rows, lookups["nyc_weather"]), recent(rows, past), categories(rows)], axis=1)
+    """The columns that docs/features.md explains, for the departures of one day."""
+    leaves, block = minute_of_day(rows["sched_dep_time"]), block_minutes(rows)
+    columns: dict[str, np.ndarray | float] = {}
+    columns |= schedule(rows, leaves, block)
+    columns |= congestion(rows, leaves)
+    columns |= aircraft(rows, leaves, block)
+    columns |= weather(rows, lookups["nyc_weather"])
+    columns |= recent(past)
+    columns |= categories(rows)
+    return pd.DataFrame(columns, index=rows.index)
 
 
-def minute_of_day(hhmm: pd.Series) -> pd.Series:
-    return hhmm // 100 * 60 + hhmm % 100
+def minute_of_day(hhmm: pd.Series) -> np.ndarray:
+    clock = hhmm.to_numpy()
+    return clock // 100 * 60 + clock % 100
 
 
-def block_minutes(rows: pd.DataFrame) -> pd.Series:
+def block_minutes(rows: pd.DataFrame) -> np.ndarray:
     """From scheduled departure to scheduled arrival by the local clocks: the time zones' difference is in it, the same every day."""
     return (minute_of_day(rows["sched_arr_time"]) - minute_of_day(rows["sched_dep_time"])) % 1440
 
 
-def schedule(rows: pd.DataFrame) -> pd.DataFrame:
-    leaves, block = minute_of_day(rows["sched_dep_time"]), block_minutes(rows)
-    return pd.DataFrame(
-        {
-            "departs_minute": leaves,
-            "arrives_minute": minute_of_day(rows["sched_arr_time"]),
-            "block_minutes": block,
-            "distance": rows["distance"],
-            "speed": rows["distance"] / block.clip(lower=1),
-        }
-    )
-
-
-def calendar(rows: pd.DataFrame) -> pd.DataFrame:
+def schedule(rows: pd.DataFrame, leaves: np.ndarray, block: np.ndarray) -> dict[str, np.ndarray | float]:
     today = date(*(int(rows[name].iloc[0]) for name in ("year", "month", "day")))
-    return pd.DataFrame({"weekday": float(today.weekday())}, index=rows.index)
+    distance = rows["distance"].to_numpy()
+    return {
+        "departs_minute": leaves,
+        "arrives_minute": minute_of_day(rows["sched_arr_time"]),
+        "block_minutes": block,
+        "distance": distance,
+        "speed": distance / np.maximum(block, 1),
+        "weekday": float(today.weekday()),
+    }
 
 
-def congestion(rows: pd.DataFrame) -> pd.DataFrame:
+def congestion(rows: pd.DataFrame, leaves: np.ndarray) -> dict[str, np.ndarray]:
     """How many departures the day's schedule puts around this one; the schedule is published long before."""
-    quarter = minute_of_day(rows["sched_dep_time"]) // 15
-    return pd.DataFrame(
-        {
-            "origin_quarter_flights": _size(rows["origin"], quarter),
-            "origin_hour_flights": _size(rows["origin"], rows["hour"]),
-            "origin_flights_before": rows["sched_dep_time"].groupby(rows["origin"]).rank(method="min") - 1,
-            "carrier_origin_flights": _size(rows["carrier"], rows["origin"]),
-            "route_flights": _size(rows["origin"], rows["dest"]),
-        }
-    )
+    origin, dest, carrier = (pd.factorize(rows[name])[0] for name in ("origin", "dest", "carrier"))
+    order = np.lexsort((leaves, origin))
+    place = np.empty(len(rows))
+    place[order] = np.searchsorted((origin * 1440 + leaves)[order], (origin * 1440 + leaves)[order])
+    first = np.searchsorted(origin[order], origin)
+    return {
+        "origin_quarter_flights": _alike(origin, leaves // 15),
+        "origin_hour_flights": _alike(origin, leaves // 60),
+        "origin_flights_before": place - first,
+        "carrier_origin_flights": _alike(carrier, origin),
+        "route_flights": _alike(origin, dest),
+    }
 
 
-def _size(first: pd.Series, second: pd.Series) -> pd.Series:
+def _alike(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """How many rows of the day share both values with each row."""
-    return first.groupby([first, second]).transform("size")
+    _, group, sizes = np.unique(first * 10_000 + second, return_inverse=True, return_counts=True)
+    return sizes[group]
 
 
-def aircraft(rows: pd.DataFrame) -> pd.DataFrame:
+def aircraft(rows: pd.DataFrame, leaves: np.ndarray, block: np.ndarray) -> dict[str, np.ndarray]:
     """What the day's schedule says of this aircraft up to now: earlier legs from New York, and what time they leave it to return.
 
     Later legs stay out: who flies them is settled only after the delays of this one.
     """
-    legs = pd.DataFrame(
-        {"tailnum": rows["tailnum"], "leaves": minute_of_day(rows["sched_dep_time"]), "block": block_minutes(rows)}
-    )
-    legs = legs.sort_values("leaves", kind="stable")
-    by_aircraft = legs.groupby("tailnum")
-    before = by_aircraft[["leaves", "block"]].shift()
-    turn = legs["leaves"] - before["leaves"]
-    return pd.DataFrame(
-        {
-            "aircraft_legs_before": by_aircraft.cumcount().where(legs["tailnum"].notna()),
-            "aircraft_turn_minutes": turn,
-            "aircraft_slack_minutes": turn - 2 * before["block"],
-        }
-    ).reindex(rows.index)
+    tail = pd.factorize(rows["tailnum"])[0]
+    order = np.lexsort((leaves, tail))
+    ordered = tail[order]
+    legs = np.arange(len(rows)) - np.searchsorted(ordered, ordered)
+    before = np.where((legs > 0) & (ordered >= 0), np.roll(order, 1), -1)
+    turn = np.where(before >= 0, leaves[order] - leaves[before], np.nan)
+    slack = turn - 2 * block[before]
+    columns = {
+        "aircraft_legs_before": np.where(ordered >= 0, legs, np.nan),
+        "aircraft_turn_minutes": turn,
+        "aircraft_slack_minutes": slack,
+    }
+    unsorted = np.argsort(order)
+    return {name: values[unsorted] for name, values in columns.items()}
 
 
-def weather(rows: pd.DataFrame, observed: Lookup) -> pd.DataFrame:
+def weather(rows: pd.DataFrame, observed: Lookup) -> dict[str, np.ndarray]:
     """The last observation at the airport of departure, and how it moved over three hours; null where it is older than six."""
     six, nine, three = timedelta(hours=6), timedelta(hours=9), timedelta(hours=3)
     columns = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib"]
-    now = observed.as_of(rows, by=["origin"], columns=columns, max_age=six)
-    then = observed.as_of(rows, by=["origin"], columns=["pressure", "temp", "precip"], max_age=nine, before=three)
-    angle = np.deg2rad(now["wind_dir"].astype(float))
-    return pd.DataFrame(
-        {
-            "temperature": now["temp"],
-            "dew_point_gap": now["temp"] - now["dewp"],
-            "humidity": now["humid"],
-            "wind_speed": now["wind_speed"],
-            "wind_gust": now["wind_gust"],
-            "wind_north": now["wind_speed"] * np.cos(angle),
-            "wind_east": now["wind_speed"] * np.sin(angle),
-            "precipitation": now["precip"],
-            "precipitation_before": then["precip"],
-            "pressure": now["pressure"],
-            "pressure_change": now["pressure"] - then["pressure"],
-            "temperature_change": now["temp"] - then["temp"],
-            "visibility": now["visib"],
-        },
-        index=rows.index,
-    )
+    now = observed.as_of(rows, by=["origin"], columns=columns, max_age=six).astype(float)
+    then = observed.as_of(
+        rows, by=["origin"], columns=["pressure", "temp", "precip"], max_age=nine, before=three
+    ).astype(float)
+    new, old = ({name: frame[name].to_numpy() for name in frame} for frame in (now, then))
+    angle = np.deg2rad(new["wind_dir"])
+    return {
+        "temperature": new["temp"],
+        "dew_point_gap": new["temp"] - new["dewp"],
+        "humidity": new["humid"],
+        "wind_speed": new["wind_speed"],
+        "wind_gust": new["wind_gust"],
+        "wind_north": new["wind_speed"] * np.cos(angle),
+        "wind_east": new["wind_speed"] * np.sin(angle),
+        "precipitation": new["precip"],
+        "precipitation_before": old["precip"],
+        "pressure": new["pressure"],
+        "pressure_change": new["pressure"] - old["pressure"],
+        "temperature_change": new["temp"] - old["temp"],
+        "visibility": new["visib"],
+    }
 
 
 # What past flights may have in common with this one, and over how many past days that is counted.
@@ -155,7 +157,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
 SMOOTHING = 10  # rows of the overall rate that are mixed into each group's: a group of three flights says little
 
 
-def recent(rows: pd.DataFrame, past: Past) -> pd.DataFrame:
+def recent(past: Past) -> dict[str, np.ndarray]:
     """How the days before went. Rates are drawn towards the overall rate of the same days by as much as they rest on few flights,
     and the number of flights behind them is a feature of its own; without any history they are null."""
     columns: dict[str, np.ndarray] = {}
@@ -164,19 +166,16 @@ def recent(rows: pd.DataFrame, past: Past) -> pd.DataFrame:
     every_delay = past.sums([], minutes_late, LONG)
     for name, (by, windows) in GROUPS.items():
         for days in windows:
-            columns[f"{name}_late_rate_{days}d"] = past.rates(by, late, days).towards(
-                past.rates([], late, days), SMOOTHING
-            )
+            every = past.rates([], late, days)
+            columns[f"{name}_late_rate_{days}d"] = past.rates(by, late, days).towards(every, SMOOTHING)
         columns[f"{name}_delay_{LONG}d"] = past.sums(by, minutes_late, LONG).towards(every_delay, SMOOTHING)
         columns[f"{name}_flights_{LONG}d"] = np.log1p(past.rates(by, late, LONG).known)
     columns["origin_cancelled_rate_1d"] = past.rates(["origin"], cancelled, 1).mean
-    columns["flight_departed_late_rate_28d"] = past.rates(["carrier", "flight"], departed_late, LONG).towards(
-        past.rates([], departed_late, LONG), SMOOTHING
-    )
-    return pd.DataFrame(columns, index=rows.index)
+    return columns
 
 
-def categories(rows: pd.DataFrame) -> pd.DataFrame:
+def categories(rows: pd.DataFrame) -> dict[str, np.ndarray]:
     """Carrier and airports as they are, and the hour band by which the evaluation is cut."""
     bands = np.array(["00-05", "06-11", "12-17", "18-23"], dtype=object)
-    return rows[["carrier", "origin", "dest"]].assign(hour_band=bands[rows["hour"].to_numpy() // 6])
+    names = {name: rows[name].to_numpy() for name in ("carrier", "origin", "dest")}
+    return {**names, "hour_band": bands[rows["hour"].to_numpy() // 6]}
