@@ -20,6 +20,9 @@ from mtac_assets.spec import clock
 from mtac_assets.spec.errors import Finding, MtacError
 
 COMMITTER = ("mtac", "mtac@localhost")
+MODELS = "refs/mtac/models/"
+DATA = "refs/mtac/data/"
+LEDGER = "refs/mtac/ledger/"
 # Variables that point Git at another repository, index or object store (git rev-parse --local-env-vars); a hook that calls
 # mtac has them set, and they must not decide where a model is recorded.
 _LOCAL_VARIABLES = frozenset(
@@ -88,8 +91,7 @@ class Repository:
                     "install git; without it no model is recorded",
                 )
             )
-        variables = {name: value for name, value in os.environ.items() if name not in _LOCAL_VARIABLES}
-        variables |= {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+        variables = _variables()
         done = subprocess.run(
             [
                 "git",
@@ -249,3 +251,17 @@ class Repository:
 def repository_of(where: HasRoot) -> Repository:
     """The repository of a project, or `where` itself if it is one."""
     return where if isinstance(where, Repository) else Repository.at(where.root)
+
+
+def has_reference(folder: Path, name: str) -> bool | None:
+    """Whether the repository of `folder` has the reference; None where there is no Git or no repository. One process."""
+    if shutil.which("git") is None:
+        return None
+    asked = ["git", "rev-parse", "--verify", "--quiet", name]
+    done = subprocess.run(asked, cwd=folder, env=_variables(), capture_output=True, check=False)
+    return None if done.returncode == 128 else done.returncode == 0
+
+
+def _variables() -> dict[str, str]:
+    variables = {name: value for name, value in os.environ.items() if name not in _LOCAL_VARIABLES}
+    return variables | {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}

@@ -16,28 +16,36 @@ from mtac_assets.provenance.files import FileState
 from mtac_assets.provenance.memory import Memory
 
 PACK_LIST = "pack.json"
+REPORT_LIST = "files.json"
 
 
 def pack_problems(pack: Path, cache: Path | None = None) -> list[str]:
-    """What is wrong with the pack, one sentence each; empty where it is complete and intact.
+    """What is wrong with the pack, one sentence each; empty where it is complete and intact. See `folder_problems`."""
+    if not pack.is_dir():
+        return ["there is no pack"]
+    return folder_problems(pack, PACK_LIST, cache)
 
-    With a `cache` file, a pack whose files were digested before and have the same size, inode and time is taken as intact;
+
+def folder_problems(folder: Path, list_name: str, cache: Path | None = None) -> list[str]:
+    """What is wrong with the files that `list_name` in the folder lists, one sentence each; empty where nothing is.
+
+    With a `cache` file, a folder whose files were digested before and have the same size, inode and time is taken as intact;
     without one every file is digested.
     """
-    listed = read_object(pack / PACK_LIST)
+    listed = read_object(folder / list_name)
     if listed is None:
-        return [f"{PACK_LIST} is missing" if pack.is_dir() else "there is no pack"]
+        return [f"{list_name} is missing"]
     files = listed_files(listed)
-    missing = [name for name in files if not (pack / name).is_file()]
+    missing = [name for name in files if not (folder / name).is_file()]
     if missing:
         return [f"{name} is missing" for name in missing]
-    states = [FileState.of(pack / name) for name in (PACK_LIST, *sorted(files))]
+    states = [FileState.of(folder / name) for name in (list_name, *sorted(files))]
     memory = Memory(cache)
-    if memory.get(pack.name, *states) is not None:
+    if memory.get(folder.name, *states) is not None:
         return []
-    problems = [f"{name} is damaged" for name, entry in sorted(files.items()) if not _same(pack / name, entry)]
+    problems = [f"{name} is damaged" for name, entry in sorted(files.items()) if not _same(folder / name, entry)]
     if not problems:
-        memory.put(pack.name, *states, value=True)
+        memory.put(folder.name, *states, value=True)
         memory.save()
     return problems
 

@@ -19,11 +19,10 @@ from typing import Any
 from mtac_assets.provenance.digest import digest_json
 from mtac_assets.provenance.document import parse_object
 from mtac_assets.provenance.files import json_bytes
-from mtac_assets.provenance.git import GitError, HasRoot, RefMoved, Repository, repository_of
+from mtac_assets.provenance.git import LEDGER, GitError, HasRoot, RefMoved, Repository, repository_of
 from mtac_assets.spec import clock
 from mtac_assets.spec.errors import Finding
 
-LEDGER = "refs/mtac/ledger/"
 SCHEMA_VERSION = 1
 CHAMPION_KINDS = ("promote", "rollback")
 ENTRY_FILE = "entry.json"

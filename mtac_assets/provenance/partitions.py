@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
     from mtac_assets.spec.resolved import ResolvedRecipe
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # of the cache
 ALL = "all"  # the key of a dataset without time
 
 
@@ -98,8 +98,15 @@ def content_digests(data_dir: Path, wanted: Mapping[str, Iterable[str]], cache: 
                 if manifest is not None:
                     found[f"{dataset}/{key}"] = manifest["content_digest"]
         else:
-            found.update(_intact(data_dir, dataset, keys, cache / f"partitions-{dataset}.json"))
+            known = _intact(data_dir, dataset, keys, cache / f"partitions-{dataset}.json")
+            found.update((name, digest) for name, (digest, _) in known.items())
     return found
+
+
+def stamped_contracts(data_dir: Path, dataset: str, keys: Iterable[str], cache: Path) -> dict[str, str | None]:
+    """Key to the digest of the contract that the partition's present content was stamped under; None where it has no stamp."""
+    known = _intact(data_dir, dataset, keys, cache / f"partitions-{dataset}.json")
+    return {name.partition("/")[2]: contract for name, (_, contract) in known.items()}
 
 
 def read_manifest(data_dir: Path, dataset: str, key: str) -> dict[str, Any] | None:
@@ -116,11 +123,14 @@ def read_manifest(data_dir: Path, dataset: str, key: str) -> dict[str, Any] | No
     return document
 
 
-def _intact(data_dir: Path, dataset: str, keys: Iterable[str], cache: Path) -> dict[str, str]:
-    """As `content_digests`, with one `stat` a file for what was verified before. Written for 20,000 partitions."""
+def _intact(data_dir: Path, dataset: str, keys: Iterable[str], cache: Path) -> dict[str, tuple[str, str | None]]:
+    """`<dataset>/<key>` to content digest and stamped contract, with three `stat` for what was verified before.
+
+    Written for 20,000 partitions.
+    """
     known: dict[str, list[Any]] = _recall(cache)
     prefix = f"{data_dir}{os.sep}{dataset}{os.sep}"
-    found: dict[str, str] = {}
+    found: dict[str, tuple[str, str | None]] = {}
     fresh: dict[str, list[Any]] = {}
     stat = os.stat
     for key in keys:
@@ -129,20 +139,35 @@ def _intact(data_dir: Path, dataset: str, keys: Iterable[str], cache: Path) -> d
         except FileNotFoundError:
             continue
         state = [file.st_size, file.st_ino, file.st_mtime_ns, manifest.st_size, manifest.st_ino, manifest.st_mtime_ns]
+        newest = max(file.st_mtime_ns, manifest.st_mtime_ns)
+        try:
+            stamp = stat(f"{prefix}{key}.stamp.json")
+        except FileNotFoundError:
+            state.append(0)
+        else:
+            state += [stamp.st_size, stamp.st_ino, stamp.st_mtime_ns]
+            newest = max(newest, stamp.st_mtime_ns)
         entry = known.get(key)
         if entry is None or entry[0] != state:
             digest = _verified(data_dir, dataset, key)
             if digest is None:
                 continue
-            if time.time_ns() - max(file.st_mtime_ns, manifest.st_mtime_ns) > RACY_NS:
-                fresh[key] = [state, digest]
-            found[f"{dataset}/{key}"] = digest
+            contract = _stamped(data_dir, dataset, key, digest)
+            if time.time_ns() - newest > RACY_NS:
+                fresh[key] = [state, digest, contract]
+            found[f"{dataset}/{key}"] = digest, contract
         else:
-            found[f"{dataset}/{key}"] = entry[1]
+            found[f"{dataset}/{key}"] = entry[1], entry[2]
     if fresh:
         document = {"schema_version": SCHEMA_VERSION, "entries": known | fresh}
         write_atomic(cache, json.dumps(document, separators=(",", ":")).encode())
     return found
+
+
+def _stamped(data_dir: Path, dataset: str, key: str, content: str) -> str | None:
+    """The contract of the stamp, if it is a stamp of this content."""
+    stamp = read_object(data_dir / dataset / f"{key}.stamp.json")
+    return stamp.get("contract_digest") if stamp is not None and stamp.get("content_digest") == content else None
 
 
 def _recall(cache: Path) -> dict[str, list[Any]]:

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from mtac_assets.provenance import partitions
 from mtac_assets.provenance.document import read_object
+from mtac_assets.provenance.files import FileState
+from mtac_assets.provenance.git import MODELS, has_reference
 from mtac_assets.provenance.identity import Change, Declaration, UndeclarableError, compare, declare
-from mtac_assets.provenance.intact import pack_problems
+from mtac_assets.provenance.intact import REPORT_LIST, folder_problems, pack_problems
 from mtac_assets.provenance.keys import derived_keys, report_key
+from mtac_assets.provenance.memory import Memory
 
 if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
@@ -95,14 +98,34 @@ def plan(project: Project, resolved: ResolvedRecipe) -> Plan:
 
 
 def _ingest_steps(project: Project, resolved: ResolvedRecipe) -> list[Step]:
+    """Partitions that are missing, and those whose content was not stamped under the contract in force."""
     steps: list[Step] = []
-    needed = partitions.needed(project, resolved).everything
-    present = partitions.content_digests(project.state.data, needed, project.state.cache)
-    for dataset, keys in needed.items():
-        missing = tuple(key for key in keys if f"{dataset}/{key}" not in present)
-        if missing:
-            steps.append(Step(dataset, missing, f"{_days(missing)} not there yet"))
+    for dataset, keys in partitions.needed(project, resolved).everything.items():
+        stamped = partitions.stamped_contracts(project.state.data, dataset, keys, project.state.cache)
+        missing = tuple(key for key in keys if key not in stamped)
+        contract = contract_in_force(project, dataset)
+        unstamped = tuple(key for key in keys if key in stamped and stamped[key] != contract)
+        reasons = [f"{_days(missing)} not there yet"] if missing else []
+        reasons += [f"{_days(unstamped)} without a stamp of the contract in force"] if unstamped else []
+        if reasons:
+            steps.append(Step(dataset, tuple(key for key in keys if key in {*missing, *unstamped}), "; ".join(reasons)))
     return steps
+
+
+def contract_in_force(project: Project, dataset: str) -> str:
+    """Digest of the dataset's contract as it is written now; remembered while the files of its folder are unchanged."""
+    folder = project.datasets()[dataset].parent
+    memory = Memory(project.state.cache / "contracts.json")
+    states = [FileState.of(path) for path in sorted((*folder.glob("*.py"), *folder.glob("*.yaml")))]
+    kept = memory.get(str(folder), *states)
+    if kept is None:
+        from mtac_assets.data.contract.source import contract_digest
+        from mtac_assets.spec.load import load_dataset
+
+        kept = contract_digest(load_dataset(project, dataset), folder)
+        memory.put(str(folder), *states, value=kept)
+        memory.save()
+    return kept
 
 
 def _derived_steps(project: Project, resolved: ResolvedRecipe, only_features: bool = False) -> list[Step]:
@@ -185,11 +208,16 @@ def _known_models(project: Project, recipe: str) -> list[_Known]:
 def _report_reason(project: Project, resolved: ResolvedRecipe, model_id: str) -> str | None:
     """Why the model must be judged again; None where its report is there and was made from the rows that are there."""
     folder = project.state.reports / model_id
-    report = read_object(folder / "report.json")
-    if report is None or not (folder / "report.html").is_file():
+    if not (folder / "report.json").is_file():
         return "the model was not judged yet"
-    if report.get("key") not in {None, report_key(project, resolved, model_id)}:
+    problems = folder_problems(folder, REPORT_LIST, project.state.cache / "reports.json")
+    if problems:
+        return f"its report is not intact: {'; '.join(problems)}"
+    report = read_object(folder / "report.json")
+    if report is None or report.get("key") != report_key(project, resolved, model_id):
         return "test rows, evaluation code or the recipe's evaluation changed"
+    if has_reference(project.root, MODELS + model_id) is False:
+        return f"the model is not recorded as {MODELS}{model_id}"
     return None
 
 

@@ -14,7 +14,7 @@ from mtac_assets.provenance import closure, ledger, partitions, refs
 from mtac_assets.provenance.digest import canonical_json, sha256_bytes
 from mtac_assets.provenance.document import read_object
 from mtac_assets.provenance.files import json_bytes
-from mtac_assets.provenance.git import Repository
+from mtac_assets.provenance.git import DATA, Repository
 from mtac_assets.provenance.identity import compare, fingerprint_of
 from mtac_assets.provenance.intact import pack_problems
 from mtac_assets.provenance.memory import Memory
@@ -114,7 +114,7 @@ def record_data(
         lines = "".join(f"100644 {blob}\t{dataset}/{name}\0" for name, blob in zip(names, blobs, strict=True))
         repository.run("update-index", "-z", "--index-info", data=lines.encode(), extra=index)
         tree = repository.text("write-tree", extra=index)
-    before = repository.resolve(refs.DATA + dataset)
+    before = repository.resolve(DATA + dataset)
     if before is not None and repository.resolve(f"{before}^{{tree}}") == tree:
         return None
     written = sorted(keys)
@@ -129,7 +129,7 @@ def record_data(
     span = f"{written[0]} to {written[-1]}" if len(written) > 1 else "".join(written)
     message = f"{dataset}: {len(written)} partitions {span}\n\n{canonical_json(document).decode()}\n"
     commit = repository.commit(tree, [before] if before else [], message)
-    repository.move(refs.DATA + dataset, commit, before)
+    repository.move(DATA + dataset, commit, before)
     return commit
 
 

@@ -14,11 +14,9 @@ from typing import Any
 
 from mtac_assets.provenance import ledger
 from mtac_assets.provenance.document import parse_object
-from mtac_assets.provenance.git import GitError, HasRoot, Repository, repository_of
+from mtac_assets.provenance.git import MODELS, GitError, HasRoot, Repository, repository_of
 from mtac_assets.spec.errors import Finding, MtacError
 
-MODELS = "refs/mtac/models/"
-DATA = "refs/mtac/data/"
 SCHEMA_VERSION = 1
 
 

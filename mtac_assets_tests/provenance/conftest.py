@@ -11,13 +11,14 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from mtac_assets.spec.load import load_recipe
 
 from mtac_assets.provenance.digest import sha256_bytes
 from mtac_assets.provenance.files import write_json
 from mtac_assets.provenance.identity import declare
 from mtac_assets.provenance.keys import derived_keys, report_key
+from mtac_assets.provenance.plan import contract_in_force
 from mtac_assets.provenance.record import record_model
+from mtac_assets.spec.load import load_recipe
 from mtac_assets.spec.project import Project, find_project
 from mtac_assets.spec.resolved import ResolvedRecipe
 
@@ -150,8 +151,9 @@ class Shop:
             "written_at": "2024-01-01T00:00:00.000+00:00",
         }
         write_json(folder / f"{key}.json", manifest)
+        contract = contract_in_force(self.project, dataset)
         stamped = {name: manifest[name] for name in ("schema_version", "dataset", "key", "content_digest")}
-        write_json(folder / f"{key}.stamp.json", stamped | {"checks": []})
+        write_json(folder / f"{key}.stamp.json", stamped | {"contract_digest": contract, "checks": []})
         md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
         pointer = f"outs:\n- md5: {md5}\n  size: {len(content)}\n  hash: md5\n  path: {key}.parquet\n"
         (folder / f"{key}.parquet.dvc").write_text(pointer)
@@ -182,12 +184,7 @@ class Shop:
         (pack / "model.safetensors").write_bytes(weights)
         (pack / "checkpoints").mkdir(exist_ok=True)
         (pack / "checkpoints" / "10.safetensors").write_bytes(b"state " + weights)
-        files = [path for path in sorted(pack.rglob("*")) if path.is_file() and path.name != "pack.json"]
-        listed = {
-            path.relative_to(pack).as_posix(): {"size": path.stat().st_size, "sha256": sha256_bytes(path.read_bytes())}
-            for path in files
-        }
-        write_json(pack / "pack.json", {"schema_version": 1, "files": listed})
+        write_json(pack / "pack.json", {"schema_version": 1, "files": _listed(pack, "pack.json")})
         return pack
 
     def report(self, model_id: str, roc_auc: float = 0.7) -> Path:
@@ -197,6 +194,7 @@ class Shop:
         report = {"schema_version": 1, "key": key, "model_id": model_id, "as_of": AS_OF.isoformat(), "metrics": metrics}
         write_json(folder / "report.json", report | {"baselines": {}})
         (folder / "report.html").write_text("<p>report</p>")
+        write_json(folder / "files.json", {"schema_version": 1, "files": _listed(folder, "files.json")})
         return folder
 
     def record(self, *overrides: str, weights: bytes = b"weights", roc_auc: float = 0.7, actor: str = "ada") -> str:
@@ -206,6 +204,14 @@ class Shop:
         report = self.report(pack.name, roc_auc)
         record_model(self.project, resolved, pack, report, trigger="test", actor=actor)
         return pack.name
+
+
+def _listed(folder: Path, but: str) -> dict[str, dict[str, object]]:
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != but]
+    return {
+        path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": sha256_bytes(path.read_bytes())}
+        for path in files
+    }
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ def assets(wanted: Plan) -> list[str]:
 def built(stocked: Any) -> Any:
     """A project with a trained and judged model."""
     stocked.features()
-    stocked.report(stocked.pack().name)
+    stocked.record()
     stocked.age()
     return stocked
 
@@ -85,6 +85,22 @@ def test_a_missing_report_is_made_without_training(built: Any) -> None:
     model_id = plan(built.project, built.resolve()).model_id
     (built.project.state.reports / model_id / "report.json").unlink()
     assert assets(plan(built.project, built.resolve())) == ["demand/report"]
+
+
+def test_a_changed_contract_asks_for_every_day_again(built: Any) -> None:
+    built.edit("shop/defs/sales/contract.py", "return None", "return 1")
+    wanted = plan(built.project, built.resolve())
+    assert assets(wanted) == ["sales"]
+    assert len(wanted.steps[0].partitions) == 8
+    assert "contract in force" in wanted.steps[0].reason
+
+
+def test_a_model_without_its_reference_is_judged_and_recorded_again(built: Any) -> None:
+    model_id = plan(built.project, built.resolve()).model_id
+    built.git("update-ref", "-d", f"refs/mtac/models/{model_id}")
+    wanted = plan(built.project, built.resolve())
+    assert assets(wanted) == ["demand/report"]
+    assert "not recorded" in wanted.steps[0].reason
 
 
 def test_another_date_is_no_change_of_this_one(built: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mtac_assets.provenance import ledger, record, refs
-from mtac_assets.provenance.git import GitError, Repository
+from mtac_assets.provenance.git import DATA, GitError, Repository
 from mtac_assets.provenance.record import RecordError
 from mtac_assets.provenance.store import Pointer, Store
 
@@ -207,4 +207,4 @@ def test_data_has_a_history_of_its_own(stocked: Any) -> None:
     changed = stocked.git("diff", "--name-only", str(first), str(second)).splitlines()
     assert all("2024-01-26" in name for name in changed)
     assert len(changed) == 3
-    assert stocked.git("rev-parse", refs.DATA + "sales") == second
+    assert stocked.git("rev-parse", DATA + "sales") == second
