@@ -170,6 +170,8 @@ def loaded_outside_closure(project: Project, resolved: ResolvedRecipe, modules: 
         if not origin or not origin.endswith(".py"):
             continue
         file = Path(origin).resolve()
+        if not file.is_file():
+            continue  # torch.ops and torch.classes are made in memory and only pretend to have a file
         if file in known or not any(file.is_relative_to(home) for home in homes):
             continue
         # A virtual environment may lie inside the project; what it holds counts as distributions.
