@@ -22,7 +22,7 @@ MOST_UNITS = (
 
 
 @dataclass(frozen=True, eq=False)
-class Test:
+class HeldOut:
     """The rows a model is judged on: `labels` of 0 and 1 [N], `days` as ISO strings [N] (None without time), and the
     slice columns, name to strings and None [N]. Rows whose label is unknown were set aside before."""
 
@@ -32,7 +32,7 @@ class Test:
 
 
 def assess(
-    test: Test,
+    test: HeldOut,
     scores: np.ndarray,
     baselines: Mapping[str, np.ndarray],
     champion: np.ndarray | None,
@@ -101,7 +101,7 @@ def assess(
     }
 
 
-def units(test: Test, unit: str) -> np.ndarray:
+def units(test: HeldOut, unit: str) -> np.ndarray:
     """The independent unit of each row, int [N]: its day, or itself; blocks of neighbours where there are very many."""
     if unit == "day":
         assert test.days is not None, "the recipe's check holds that a recipe without time resamples rows"

@@ -74,11 +74,13 @@ def _logistic_regression(train: Rows, labels: np.ndarray, test: Rows, seed: int)
 def _hist_gradient_boosting(train: Rows, labels: np.ndarray, test: Rows, seed: int) -> np.ndarray:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    F = train.numeric.shape[1]
-    native = [F + c for c, values in enumerate(train.cardinality) if values <= MOST_NATIVE_CATEGORIES]
+    rows, unseen = _stacked(train), _stacked(test)
+    told = ~np.isnan(rows).all(axis=0)  # a column without any number cannot be split on, and scikit-learn fails on it
+    cardinality = np.array([MOST_NATIVE_CATEGORIES + 1] * train.numeric.shape[1] + list(train.cardinality))[told]
+    native = np.flatnonzero(cardinality <= MOST_NATIVE_CATEGORIES)
     model = HistGradientBoostingClassifier(random_state=seed, categorical_features=native)  # type: ignore[arg-type]
-    model.fit(_stacked(train), labels)
-    return model.predict_proba(_stacked(test))[:, 1]
+    model.fit(rows[:, told], labels)
+    return model.predict_proba(unseen[:, told])[:, 1]
 
 
 def _width(rows: Rows) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mtac_assets.evaluation.assess import Test, assess, units
+from mtac_assets.evaluation.assess import HeldOut, assess, units
 from mtac_assets.evaluation.baselines import fit_and_score
 from mtac_assets.evaluation.errors import EvaluationError
 from mtac_assets.evaluation.material import Material, champion_frame, gather
@@ -80,7 +80,7 @@ def evaluate(
             baselines[name] = fit_and_score(
                 name, material.train_rows, material.train_labels, material.test_rows, resolved.recipe.training.seed
             )
-    test = Test(material.labels, material.days, material.slices)
+    test = HeldOut(material.labels, material.days, material.slices)
     with watch.part("metrics", f"{resolved.recipe.evaluation.bootstrap.resamples:,} resamples"):
         document = assess(test, scores, baselines, against, resolved.recipe.evaluation)
     document |= _identity(resolved, sealed) | {
@@ -157,7 +157,7 @@ def _identity(resolved: ResolvedRecipe, pack: Pack) -> dict[str, Any]:
 
 
 def _scores_table(
-    test: Test, unit: str, scores: np.ndarray, baselines: dict[str, np.ndarray], champion: np.ndarray | None
+    test: HeldOut, unit: str, scores: np.ndarray, baselines: dict[str, np.ndarray], champion: np.ndarray | None
 ) -> pa.Table:
     columns: dict[str, Any] = {"label": test.labels.astype(np.int8), "unit": units(test, unit), "model": scores}
     if champion is not None:
