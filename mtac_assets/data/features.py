@@ -120,8 +120,10 @@ def compute_day(definition: FeatureDefinition, read: Read, key: str) -> pa.Table
     return FeatureRun(definition, read).compute(key)
 
 
-def read_features(project: Project, resolved: ResolvedRecipe, day: str, key: str) -> pa.Table:
-    """The stored feature rows of `day`, which must be intact and computed under `key`. Raises FeatureError."""
+def read_features(
+    project: Project, resolved: ResolvedRecipe, day: str, key: str, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """The stored feature rows of `day` (some `columns` of them), intact and computed under `key`. Raises FeatureError."""
     path = plan.feature_path(project, resolved.name, day)
     manifest = FeatureManifest.read(plan.manifest_path(project, resolved.name, day))
     data = path.read_bytes() if path.is_file() else b""
@@ -131,7 +133,8 @@ def read_features(project: Project, resolved: ResolvedRecipe, day: str, key: str
                     "features for the recipe, code and data as they are now", "compute the features again")
         )  # fmt: skip
     categories = [name for name, kind in manifest.columns if kind == CATEGORY]
-    return pq.read_table(BytesIO(data), read_dictionary=categories)
+    with pq.ParquetFile(BytesIO(data), read_dictionary=categories) as file:
+        return file.read(columns=list(columns) if columns is not None else None)
 
 
 def require_stamped(project: Project, data_dir: Path, names: Iterable[str]) -> None:

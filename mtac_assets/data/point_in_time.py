@@ -152,7 +152,7 @@ class History:
             self._apply(window, window.end, by, outcome, 1)
             window.end += 1
         where = self._codes.of(by, past.rows, past.codes)
-        window.fit(self._codes.size(by))
+        window.fit(max(1, self._codes.size(by)))  # a code of -1 picks some entry, put right below
         total, known = window.totals[where], window.known[where]
         if by and len(where) and where.min() < 0:
             total[where < 0] = known[where < 0] = 0

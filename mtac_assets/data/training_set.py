@@ -158,7 +158,7 @@ def _survey(reader: PartReader) -> tuple[dict[str, dict[str, int]], tuple[tuple[
     counts: dict[str, dict[str, int]] = {}
     for part in LEARNED_FROM:
         rows = positives = excluded = 0
-        for partition in reader.stream(part):
+        for partition in reader.stream(part, names):
             rows += partition.table.num_rows
             positives += int(partition.table[LABEL].to_numpy().sum())
             excluded += partition.excluded_unlabelled

@@ -66,7 +66,8 @@ def encode(frame: pa.Table | pd.DataFrame, schema: FeatureSchema) -> tuple[np.nd
     import pyarrow as pa
 
     table = frame if isinstance(frame, pa.Table) else pa.Table.from_pandas(frame, preserve_index=False)
-    missing = [name for name in (*schema.numeric, *schema.categorical) if name not in table.column_names]
+    present = set(table.column_names)
+    missing = [name for name in (*schema.numeric, *schema.categorical) if name not in present]
     if missing:
         raise EncodingError(
             Finding(f"there is no column {', '.join(missing)}", "feature rows", "every column of the model's schema", "compute the features with the model's own recipe")
@@ -84,6 +85,8 @@ def _numbers(column: pa.ChunkedArray, name: str) -> np.ndarray:
     import pyarrow as pa
 
     kind = column.type
+    if pa.types.is_float32(kind) and column.null_count == 0:
+        return _finite(column.to_numpy(), name)
     if pa.types.is_boolean(kind):
         column = column.cast(pa.int8())
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)):
@@ -92,10 +95,14 @@ def _numbers(column: pa.ChunkedArray, name: str) -> np.ndarray:
         )
     values = column.cast(pa.float64()).fill_null(float("nan")).to_numpy()
     with np.errstate(over="ignore"):
-        values = values.astype(np.float32)
-    if np.isinf(values).any():
+        return _finite(values.astype(np.float32), name)
+
+
+def _finite(values: np.ndarray, name: str) -> np.ndarray:
+    infinite = np.isinf(values)
+    if infinite.any():
         raise EncodingError(
-            Finding(f"{name} is infinite in row {int(np.argmax(np.isinf(values)))}", f"column {name}", "finite numbers within float32", "pass NaN for missing")
+            Finding(f"{name} is infinite in row {int(np.argmax(infinite))}", f"column {name}", "finite numbers within float32", "pass NaN for missing")
         )  # fmt: skip
     return values
 

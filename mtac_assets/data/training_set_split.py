@@ -54,9 +54,10 @@ class PartReader:
     def days(self, part: Part) -> tuple[str, ...]:
         return getattr(self.resolved.windows(), part)
 
-    def rows(self, part: Part, day: str) -> PartitionRows:
-        """The labelled rows of `part` in the partition `day`, in the partition's order."""
-        table = read_features(self.project, self.resolved, day, self.feature_keys[day])
+    def rows(self, part: Part, day: str, columns: Sequence[str] | None = None) -> PartitionRows:
+        """The labelled rows of `part` in the partition `day`, in the partition's order; only `columns` of the features where given."""
+        wanted = None if columns is None else list(dict.fromkeys((*self.key_columns, LABEL, *columns)))
+        table = read_features(self.project, self.resolved, day, self.feature_keys[day], wanted)
         if self.resolved.recipe.split is not None:
             source = read_table(self.data_dir, self.resolved.recipe.data.rows, day)
             table = table.filter(pa.array(parts(source, self.resolved.recipe.split) == PARTS.index(part)))
@@ -64,9 +65,9 @@ class PartReader:
         kept = table.filter(pa.array(labelled))
         return PartitionRows(kept, int((~labelled).sum()), row_hashes(kept, self.key_columns))
 
-    def stream(self, part: Part) -> Iterator[PartitionRows]:
+    def stream(self, part: Part, columns: Sequence[str] | None = None) -> Iterator[PartitionRows]:
         for day in self.days(part):
-            yield self.rows(part, day)
+            yield self.rows(part, day, columns)
 
 
 def open_parts(
