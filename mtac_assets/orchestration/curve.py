@@ -1,81 +1,88 @@
-"""A training's loss as a small picture for the asset's page, drawn as SVG: matplotlib would cost half a second a run."""
+"""A training's loss as a small picture for the asset's page, drawn as SVG: matplotlib would cost half a second a run.
+
+Dagster shows Markdown of fewer than 1,000 characters where it stands, and hides longer ones behind a link. So the picture is
+frugal: at most `POINTS` points a line, each the mean of its share of the steps, in whole pixels relative to the one before.
+"""
 
 from __future__ import annotations
 
 import base64
 import math
 from collections.abc import Mapping, Sequence
-from html import escape
+from itertools import pairwise
 from typing import Any
 
 import dagster as dg
 
-WIDTH, HEIGHT = 560, 220
-LEFT, RIGHT, TOP, BOTTOM = 52, 12, 14, 30
-MOST_POINTS = 240
-COLOURS = {"training": "#4f46e5", "validation": "#d97706"}
+WIDTH, HEIGHT = 420, 150
+LEFT, RIGHT, TOP, BOTTOM = 44, 414, 8, 128
+POINTS = {"training": 37, "validation": 12}
+COLOURS = {"training": "#54c", "validation": "#d70"}
+LONGEST_SHOWN = 1000  # characters of Markdown
 Series = Sequence[tuple[float, float]]
 
 
-def picture(points: Sequence[Mapping[str, Any]]) -> dg.MetadataValue:
-    """The curve of `training.json` as an inline image; a sentence where there is nothing to draw."""
-    drawing = draw(series(points))
+def picture(training: Mapping[str, Any]) -> dg.MetadataValue:
+    """The curve in a pack's `training.json` as an inline image; a sentence where there is nothing to draw."""
+    drawing = draw(series(training))
     if drawing is None:
         return dg.MetadataValue.text("too short to draw")
     return dg.MetadataValue.md(f"![loss](data:image/svg+xml;base64,{base64.b64encode(drawing.encode()).decode()})")
 
 
-def series(points: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[float, float]]]:
+def series(training: Mapping[str, Any]) -> dict[str, list[tuple[float, float]]]:
     """Step and loss, of training and of validation; values that are no number are left out of the picture."""
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in COLOURS}
-    for point in points:
-        values = {"training": point.get("loss"), "validation": (point.get("validation") or {}).get("log_loss")}
-        for name, value in values.items():
-            if isinstance(value, int | float) and math.isfinite(value):
-                found[name].append((float(point["step"]), float(value)))
-    return found
+    sources = {"training": (training["curve"], "loss"), "validation": (training["validations"], "log_loss")}
+    return {
+        name: [
+            (float(point["step"]), float(point[field]))
+            for point in points
+            if isinstance(point.get(field), int | float) and math.isfinite(point[field])
+        ]
+        for name, (points, field) in sources.items()
+    }
 
 
 def draw(lines: Mapping[str, Series]) -> str | None:
-    """An SVG of the lines over their steps, axes with two ticks each; None with fewer than two points in all."""
-    every = [point for line in lines.values() for point in line]
+    """An SVG of the lines over their steps, with the largest and smallest value and the last step; None below two points."""
+    means = {name: _means(line, POINTS[name]) for name, line in lines.items()}
+    every = [point for line in means.values() for point in line]
     if len(every) < 2:
         return None
     last = max(step for step, _ in every) or 1.0
     low, high = min(value for _, value in every), max(value for _, value in every)
     span = (high - low) or 1.0
-
-    def x(step: float) -> float:
-        return LEFT + step / last * (WIDTH - LEFT - RIGHT)
-
-    def y(value: float) -> float:
-        return TOP + (high - value) / span * (HEIGHT - TOP - BOTTOM)
-
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" font-family="sans-serif" font-size="11">',
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" font-size="10" fill="none">',
+        f'<path d="M{LEFT} {TOP}V{BOTTOM}H{RIGHT}" stroke="#999"/><g fill="#777">',
+        f'<text y="{TOP + 6}">{high:.4g}</text><text y="{BOTTOM}">{low:.4g}</text>',
+        f'<text x="{RIGHT}" y="{HEIGHT - 8}" text-anchor="end">step {last:.0f}</text></g>',
     ]
-    for value in (low, high):
-        parts.append(
-            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}" stroke="#e5e7eb"/>'
-        )
-        parts.append(f'<text x="{LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end" fill="#6b7280">{value:.4f}</text>')
-    for step in (0.0, last):
-        anchor = "start" if step == 0 else "end"
-        parts.append(
-            f'<text x="{x(step):.1f}" y="{HEIGHT - 10}" text-anchor="{anchor}" fill="#6b7280">{step:,.0f}</text>'
-        )
-    for index, (name, line) in enumerate(lines.items()):
+    for index, (name, line) in enumerate(means.items()):
         if not line:
             continue
-        path = " ".join(f"{x(step):.1f},{y(value):.1f}" for step, value in _thinned(line))
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{COLOURS[name]}" stroke-width="1.6"/>')
-        at = LEFT + 130 + index * 90
-        parts.append(f'<text x="{at}" y="{HEIGHT - 10}" fill="{COLOURS[name]}">{escape(name)} loss</text>')
+        pixels = [
+            (round(LEFT + step / last * (RIGHT - LEFT)), round(TOP + (high - value) / span * (BOTTOM - TOP)))
+            for step, value in line
+        ]
+        colour = COLOURS[name]
+        parts.append(f'<path d="{_path(pixels)}" stroke="{colour}"/>')
+        parts.append(f'<text x="{LEFT + 70 * index}" y="{HEIGHT - 8}" fill="{colour}">{name}</text>')
     return "".join([*parts, "</svg>"])
 
 
-def _thinned(line: Series) -> Series:
-    """At most `MOST_POINTS` points, the last one among them."""
-    stride = max(1, math.ceil(len(line) / MOST_POINTS))
-    return [*line[::stride], line[-1]]
+def _means(line: Series, most: int) -> list[tuple[float, float]]:
+    """At most `most` points: each the last step and the mean value of an equal share of the points, in order."""
+    shares = min(most, len(line))
+    bounds = [len(line) * n // shares for n in range(shares + 1)] if shares else []
+    return [
+        (line[end - 1][0], math.fsum(value for _, value in line[begin:end]) / (end - begin))
+        for begin, end in pairwise(bounds)
+    ]
+
+
+def _path(pixels: Sequence[tuple[int, int]]) -> str:
+    """Absolute first point, then lines relative to the one before, without separators that a minus sign replaces."""
+    moves = [value for a, b in pairwise(pixels) for value in (b[0] - a[0], b[1] - a[1])]
+    text = "".join(f"{' ' if index and value >= 0 else ''}{value}" for index, value in enumerate(moves))
+    return f"M{pixels[0][0]} {pixels[0][1]}" + (f"l{text}" if text else "")

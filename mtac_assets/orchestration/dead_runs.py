@@ -17,7 +17,7 @@ from mtac_assets.tracking.writer import Writer
 if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
 
-WRITER_TAG = "mtac/writer"
+WRITER_TAG = ".dagster/mtac-writer"  # a tag that the UI does not show
 UNFINISHED = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 
 

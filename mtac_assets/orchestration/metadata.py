@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from mtac_assets.spec.recipe import HIGHER_IS_BETTER
+
 if TYPE_CHECKING:
     from mtac_assets.spec.errors import Finding
 
@@ -70,9 +72,10 @@ def metric_table(report: Mapping[str, Any]) -> dg.MetadataValue:
     """The model and its baselines side by side, one metric a row."""
     baselines = report["baselines"]
     rows = [
-        [f"**{name.replace('_', ' ')}**", interval(metric)]
+        [f"**{name.replace('_', ' ')}**", interval(report["metrics"][name])]
         + [interval(metrics[name]) if name in metrics else "" for metrics in baselines.values()]
-        for name, metric in report["metrics"].items()
+        for name in HIGHER_IS_BETTER
+        if name in report["metrics"]
     ]
     return table(["metric", "model", *(name.replace("_", " ") for name in baselines)], rows)
 

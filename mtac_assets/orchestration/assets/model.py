@@ -16,6 +16,7 @@ from mtac_assets.orchestration.resources.mlflow import MlflowTracking
 from mtac_assets.orchestration.resources.mlflow import metadata as mlflow_metadata
 from mtac_assets.orchestration.settings import MLFLOW, SETTINGS
 from mtac_assets.provenance.files import read_json
+from mtac_assets.provenance.intact import listed_files
 
 if TYPE_CHECKING:
     from mtac_assets.orchestration.place import RecipePlace
@@ -100,18 +101,25 @@ def _train(
     with mlflow.start(training(resolved, declaration, dagster_run_id=context.run_id)) as recorder:
         with recorder.watching(folder / "progress.jsonl"), pipes_environment(context) as environment:
             train(place.project, resolved, folder, context.run_id, pipes=environment)
-        recorder.folder("model", folder)
+        names = ["pack.json", *listed_files(read_json(folder / "pack.json"))]
+        recorder.artifacts({f"model/{name}": folder / name for name in names})
     return dict(mlflow_metadata(recorder.finish()))
 
 
 def _pack_metadata(model_id: str, fingerprint: str, folder: Path) -> dict[str, Any]:
     training, digests = read_json(folder / "training.json"), read_json(folder / "digests.json")
+    cells = [
+        f"{training['steps']:,}",
+        training["epochs"],
+        f"{training['rows']:,}",
+        f"{training['seconds']['total']:.1f}",
+        f"{training['rows_per_second']:,.0f}",
+        f"{training['peak_memory_bytes'] / 2**20:,.0f}",
+    ]
     return {
         "Model ID": model_id,
-        "loss": curve.picture(training["curve"]),
-        "training": metadata.table(
-            ["steps", "epochs", "seconds"], [[training[k] for k in ("steps", "epochs", "seconds")]]
-        ),
+        "loss": curve.picture(training),
+        "training": metadata.table(["steps", "epochs", "rows", "seconds", "rows/s", "peak MiB"], [cells]),
         "fingerprint": fingerprint,
         "weights digest": digests["weights_digest"],
         "pack": metadata.file_link(folder),

@@ -84,7 +84,7 @@ def _report_metadata(report: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         "metrics": metadata.metric_table(report),
         **{name.replace("_", " "): metadata.plot(path) for name, path in plots.items() if name.startswith(SHOWN_PLOTS)},
         "tested on": f"{days(tested['days'])}, {tested['rows']:,} rows, {tested['excluded_unlabelled']:,} without label",
-        "report": dg.MetadataValue.url((folder / "report.html").as_uri()),
+        "report": metadata.file_link(folder / "report.html"),
     }
 
 
@@ -94,6 +94,6 @@ def _definition_metadata(place: "RecipePlace") -> dict[str, Any]:
     return {
         "tested on": f"{window.test_days} days from the as-of date on" if window else "the split's test rows",
         "baselines": ", ".join(recipe.evaluation.baselines),
-        "gates": dg.MetadataValue.json(recipe.gates.model_dump(mode="json")),
+        "gates": dg.MetadataValue.json(recipe.gates.model_dump(mode="json", exclude_defaults=True)),
         "dagster/code_references": metadata.code(place.folder / "recipe.yaml"),
     }
