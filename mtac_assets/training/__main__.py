@@ -1,7 +1,7 @@
 """`python -m mtac_assets.training`: the stateless trainer. A recipe and a data pointer in, a pack out; knows no orchestrator.
 
 Exit codes: 0 done; 1 failed (`failure.json` says why); 2 bad input; 75 stopped by SIGTERM with the state saved. Standard output
-stays empty, but for the one JSON document of --replay-segment.
+stays empty, but for the one JSON document of --prepare and of a replay.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ def _work(options: argparse.Namespace, stop: StopRequest) -> None:
     from mtac_assets.training.inputs import gather
 
     inputs = gather(project, resolved, options.data.resolve(), options.training_set)
-    if options.replay_segment is not None or options.until_step is not None:
+    if options.prepare:
+        print(json.dumps({"declaration": inputs.declaration, "training_set": str(inputs.training_set)}))
+    elif options.replay_segment is not None or options.until_step is not None:
         print(json.dumps(_replay(inputs, options)))
     elif options.trace_steps is not None:
         from mtac_assets.training.trace import trace
@@ -107,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--run-id", required=True, help="name of this attempt, kept in its documents")
     add("--resume", action="store_true", help="go on from the newest whole checkpoint in --out, where there is one")
     add("--training-set", type=Path, help="use this folder instead of building the training set from --data")
+    add("--prepare", action="store_true", help="build the training set only; prints it and the declaration as JSON")
     add(
         "--replay-segment",
         type=int,

@@ -47,7 +47,7 @@ class History:
     segments: tuple[Segment, ...] = ()
     curve: tuple[dict[str, Any], ...] = ()
     validations: tuple[dict[str, Any], ...] = ()
-    open_losses: tuple[float, ...] = ()  # of the steps since the curve's last point
+    losses: tuple[float, ...] = ()  # of every step: where two trainings part shows here first
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def write(
         "segments": [segment.document() for segment in history.segments],
         "curve": list(history.curve),
         "validations": list(history.validations),
-        "open_losses": list(history.open_losses),
+        "losses": list(history.losses),
         "written_at": clock.timestamp(),
     }
     write_atomic(document_path(folder, step), json_bytes({**document, "digest": digest_json(document)}))
@@ -130,7 +130,7 @@ def read(folder: Path, step: int) -> Checkpoint:
         tuple(Segment(**segment) for segment in document["segments"]),
         tuple(document["curve"]),
         tuple(document["validations"]),
-        tuple(document["open_losses"]),
+        tuple(document["losses"]),
     )
     return Checkpoint(document["step"], document["state_digest"], Identity(**document["identity"]), history, tensors)
 

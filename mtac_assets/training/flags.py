@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from mtac_assets.spec.recipe import Training
+if TYPE_CHECKING:
+    from mtac_assets.spec.recipe import Training
 
 # A cap below what the machine has, so that machines of one kind agree: the newest instructions a library may use.
 _CAPS: dict[str, dict[str, str]] = {

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from mtac_assets.data.training_set_schema import FeatureSchema
 from mtac_assets.training import validation
 from mtac_assets.training.batches import Split
-from mtac_assets.training.feature_schema import FeatureSchema
 
 ROWS = 8
 TOLERANCE = 1e-5

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mtac_assets.data.training_set_schema import FeatureSchema
 from mtac_assets.provenance.digest import digest_json
 from mtac_assets.provenance.files import read_json
 from mtac_assets.provenance.identity import MODEL_ID_DIGITS
 from mtac_assets.spec.project import Project
 from mtac_assets.spec.resolved import ResolvedRecipe
 from mtac_assets.training.checkpoint import Identity
-from mtac_assets.training.feature_schema import FeatureSchema
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,9 @@ def gather(project: Project, resolved: ResolvedRecipe, data: Path, training_set:
     from mtac_assets.data.training_set import build
     from mtac_assets.provenance.identity import declare
 
-    declaration = declare(project, resolved, None if data == project.state.data else data).document()
-    folder = training_set or build(project, resolved, data).folder
+    data_dir = None if data == project.state.data else data
+    declaration = declare(project, resolved, data_dir).document()
+    folder = training_set or build(project, resolved, data_dir).folder
     return from_folder(resolved, declaration, folder, project)
 
 

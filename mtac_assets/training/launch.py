@@ -182,5 +182,5 @@ class _Tail:
         self._place += len(whole) + 1 if whole else 0
         for line in whole.splitlines():
             record = json.loads(line)
-            if record["at"] >= self._since:
+            if record["time"] >= self._since:
                 self._receive(record)

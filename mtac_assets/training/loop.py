@@ -91,7 +91,7 @@ def fit(
     `validate` None skips validation, which moves no bit of the state. Raises NonFiniteLoss before a step that would spoil the weights.
     """
     end = schedule.steps if until is None else until
-    curve, validations, losses = list(history.curve), list(history.validations), list(history.open_losses)
+    curve, validations, losses = list(history.curve), list(history.validations), list(history.losses)
     state.model.train()
     marked, marked_step = time.perf_counter(), start
     for done in range(start + 1, end + 1):
@@ -103,12 +103,11 @@ def fit(
             now = time.perf_counter()
             point = {
                 "step": done,
-                "loss": sum(losses) / len(losses),
+                "loss": sum(losses[-schedule.curve_every :]) / min(len(losses), schedule.curve_every),
                 "gradient_norm": norm,
                 "learning_rate": learning_rate(training, done - 1, schedule.steps),
             }
             curve.append(point)
-            losses.clear()
             rate = (done - marked_step) * schedule.batch_size / max(now - marked, 1e-9)
             marked, marked_step = now, done
             epoch = (done * schedule.batch_size - 1) // schedule.rows
@@ -119,18 +118,18 @@ def fit(
             with SwappedIn(state):
                 measured = validation.metrics(validate.label.numpy(), validation.score(state.model, validate))
             validations.append({"step": done, **measured})
-            on_record({"kind": "validation", "step": done, "steps": schedule.steps, **measured})
+            on_record({"kind": "validation", "step": done, "steps": schedule.steps, "validation": measured})
         boundary = is_boundary(done, schedule.checkpoint_every, schedule.steps)
         stopped = done < end and stop()
         if boundary or stopped:
-            history = replace(history, curve=tuple(curve), validations=tuple(validations), open_losses=tuple(losses))
+            history = replace(history, curve=tuple(curve), validations=tuple(validations), losses=tuple(losses))
             writer.submit(done, state.tensors(), history, boundary)
         if stopped:
             writer.wait()
             return Outcome(done, history, stopped=True)
     writer.wait()
     history = replace(
-        history, segments=writer.segments, curve=tuple(curve), validations=tuple(validations), open_losses=tuple(losses)
+        history, segments=writer.segments, curve=tuple(curve), validations=tuple(validations), losses=tuple(losses)
     )
     return Outcome(end, history, stopped=False)
 

@@ -28,6 +28,7 @@ DOCUMENTS = (
     "training.json",
     "environment.json",
     "digests.json",
+    "losses.json",
     "golden.json",
 )
 # Of the folder, but not of the model: how it came to be, attempt by attempt.

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import safetensors.torch
 import torch
 from torch import nn
 
+from mtac_assets.data.training_set_schema import FeatureSchema, encode
 from mtac_assets.spec.errors import Finding
 from mtac_assets.training import validation
 from mtac_assets.training.batches import Split
-from mtac_assets.training.errors import PackInvalid, TrainingRefused
-from mtac_assets.training.feature_schema import FeatureSchema
+from mtac_assets.training.errors import PackInvalid
 from mtac_assets.training.models.registry import build_model
 from mtac_assets.training.pack import WEIGHTS, Pack
 
@@ -31,20 +31,8 @@ class Predictor:
         self.schema = schema
 
     def predict(self, frame: pandas.DataFrame | pyarrow.Table) -> np.ndarray:
-        """Probability of the positive class, float64 [N], in the frame's order. TrainingRefused names columns that are missing."""
-        columns = _columns(frame)
-        wanted = (*self.schema.numeric, *self.schema.categorical)
-        missing = [name for name in wanted if name not in columns]
-        if missing:
-            raise TrainingRefused(
-                Finding(
-                    f"columns are missing: {', '.join(missing)}",
-                    "the frame",
-                    ", ".join(wanted),
-                    "compute the features first",
-                )
-            )
-        return self.predict_arrays(*encode({name: columns[name] for name in wanted}, self.schema))
+        """Probability of the positive class, float64 [N], in the frame's order. EncodingError names what does not fit."""
+        return self.predict_arrays(*encode(frame, self.schema))
 
     def predict_arrays(self, numeric_NF: np.ndarray, categorical_NC: np.ndarray) -> np.ndarray:
         """The same from arrays in a training set's layout."""
@@ -102,29 +90,6 @@ def require_golden(predictor: Predictor, pack: Pack) -> None:
                 "the weights, the code or the libraries are not those of the training; do not use this model",
             )
         )
-
-
-def encode(columns: dict[str, Any], schema: FeatureSchema) -> tuple[np.ndarray, np.ndarray]:
-    """Features by name to numeric [N, F] float32 and categorical [N, C] int32, as a training set holds them."""
-    import pandas
-
-    rows = len(next(iter(columns.values())))
-    numeric = np.empty((rows, len(schema.numeric)), np.float32)
-    for position, name in enumerate(schema.numeric):
-        numeric[:, position] = pandas.Series(columns[name]).astype("Float32").to_numpy(np.float32, na_value=np.nan)
-    categorical = np.empty((rows, len(schema.categorical)), np.int32)
-    for position, (name, vocabulary) in enumerate(zip(schema.categorical, schema.vocabularies, strict=True)):
-        # get_indexer gives -1 for what the vocabulary lacks, missing values included.
-        categorical[:, position] = (
-            pandas.Index(vocabulary, dtype=object).get_indexer(pandas.Index(columns[name], dtype=object)) + 1
-        )
-    return numeric, categorical
-
-
-def _columns(frame: Any) -> dict[str, Any]:
-    if hasattr(frame, "column_names"):
-        frame = frame.to_pandas()
-    return {name: frame[name] for name in frame.columns}
 
 
 def _recipe_folder(pack: Pack) -> Path:

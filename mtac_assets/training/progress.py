@@ -57,7 +57,7 @@ class FileSink:
         self._stream = path.open("a")
 
     def record(self, record: dict[str, Any]) -> None:
-        self._stream.write(json.dumps({**record, "at": clock.timestamp()}) + "\n")
+        self._stream.write(json.dumps({**record, "time": clock.timestamp()}) + "\n")
         self._stream.flush()
 
     def note(self, text: str) -> None:
@@ -135,8 +135,9 @@ def screen(label: str) -> Sink:
 
 
 def _shown(record: dict[str, Any]) -> str:
-    auc = "undefined" if record["roc_auc"] is None else f"{record['roc_auc']:.4f}"
-    return f"log loss {record['log_loss']:.4f}, ROC AUC {auc}"
+    measured = record["validation"]
+    auc = "undefined" if measured["roc_auc"] is None else f"{measured['roc_auc']:.4f}"
+    return f"log loss {measured['log_loss']:.4f}, ROC AUC {auc}"
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

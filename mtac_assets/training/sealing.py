@@ -12,6 +12,7 @@ from mtac_assets.provenance import environment
 from mtac_assets.provenance.files import write_atomic, write_json
 from mtac_assets.training import checkpoint, flags, pack
 from mtac_assets.training.begin import Beginning
+from mtac_assets.training.checkpoint import History
 from mtac_assets.training.golden import golden
 from mtac_assets.training.inputs import Inputs
 from mtac_assets.training.loop import Outcome
@@ -52,9 +53,9 @@ def write_pack(
             "epochs": recipe.training.epochs,
             "rows": beginning.schedule.rows,
             "training_set": inputs.manifest["digest"],
-            "curve": list(outcome.history.curve),
-            "validations": list(outcome.history.validations),
-            "seconds": {name: round(value, 3) for name, value in seconds.items()},
+            "curve": _curve(outcome.history),
+            "seconds": round(seconds["total"], 3),
+            "loop_seconds": round(seconds["loop"], 3),
             "rows_per_second": round(
                 (outcome.step - resumed_at) * recipe.training.batch_size / max(seconds["loop"], 1e-9), 1
             ),
@@ -76,6 +77,7 @@ def write_pack(
             "initial_digest": outcome.history.initial_digest,
             "segments": [segment.document() for segment in outcome.history.segments],
         },
+        "losses.json": {"schema_version": 1, "losses": list(outcome.history.losses)},
         "golden.json": rows,
     }
     write_atomic(out / pack.WEIGHTS, safetensors.torch.save(weights))
@@ -84,6 +86,15 @@ def write_pack(
     # The last state starts no segment; its weights are the model.
     checkpoint.remove(out / checkpoint.FOLDER, outcome.step)
     return pack.seal(out, inputs.model_id, inputs.fingerprint, digest)
+
+
+def _curve(history: History) -> list[dict[str, Any]]:
+    """Training and validation in one list by step; a validation is `{"step", "validation": {...}}`."""
+    validated = [
+        {"step": found["step"], "validation": {name: value for name, value in found.items() if name != "step"}}
+        for found in history.validations
+    ]
+    return sorted([*history.curve, *validated], key=lambda point: point["step"])
 
 
 def _declared_environment(inputs: Inputs) -> dict[str, str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 TRAINER = Path(__file__).with_name("tiny_trainer.py")
 ROWS = {"train": 600, "validate": 200}
@@ -112,6 +113,12 @@ class Job:
 
     def environment_variables(self, root: Path) -> dict[str, str]:
         return {**os.environ, "PYTHONPATH": str(root), **self.variables}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """Threads of many tests on few cores wait for each other, most of all on networks this small."""
+    torch.set_num_threads(1)
 
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -27,7 +27,7 @@ def main() -> int:
 
 def work(job: dict[str, Any], stop: StopRequest) -> None:
     recipe = Recipe.model_validate(job["recipe"], strict=False)
-    resolved = ResolvedRecipe(recipe, None, Path(job["folder"]), "defs/tiny")
+    resolved = ResolvedRecipe.of(recipe, None, Path(job["folder"]), "defs/tiny", (), None)
     require_variables(recipe.training)
     from mtac_assets.training.inputs import from_folder
 
