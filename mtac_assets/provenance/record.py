@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from mtac_assets.provenance import closure, ledger, partitions, refs
 from mtac_assets.provenance.digest import canonical_json, sha256_bytes
 from mtac_assets.provenance.document import read_object
-from mtac_assets.provenance.files import json_bytes
 from mtac_assets.provenance.git import DATA, Repository
 from mtac_assets.provenance.identity import compare, fingerprint_of
 from mtac_assets.provenance.intact import pack_problems
@@ -187,7 +186,6 @@ def _model_files(
         for path in sorted(folder.rglob("*")):
             if path.is_file():
                 files.update(_kept(f"{base}{path.relative_to(folder).as_posix()}", path, store, memory))
-    files["recipe.json"] = json_bytes(resolved.document())
     ignored: list[str] = []
     for dataset, keys in partitions.needed(project, resolved).everything.items():
         folder = project.state.data / dataset

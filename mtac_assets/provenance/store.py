@@ -89,6 +89,10 @@ class Store:
         path = f"{root}/{_place(pointer.md5)}"
         return bool(system.exists(path)) and system.size(path) == pointer.size
 
+    def path(self, pointer: Pointer) -> Path | None:
+        """Where the object lies on this machine; None where the store is elsewhere."""
+        return None if self.folder is None else self.folder / _place(pointer.md5)
+
     def put(self, path: Path, pointer: Pointer) -> None:
         """Store the file; nothing where it is there already. It appears whole or not at all."""
         if self.has(pointer):

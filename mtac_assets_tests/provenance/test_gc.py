@@ -1,0 +1,45 @@
+"""Clean-up: what is needed stays whole, what goes is said before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mtac_assets.provenance import ledger, refs
+from mtac_assets.provenance.gc import GarbageError, collect, find_garbage
+from mtac_assets.provenance.verify import verify_all
+
+
+def promote(shop: Any, model_id: str) -> None:
+    ledger.append(shop.project, "local", kind="promote", recipe="demand", model_id=model_id, actor="ada", reason="")
+
+
+@pytest.fixture
+def three(stocked: Any) -> tuple[Any, list[str]]:
+    return stocked, [stocked.record(f"training.seed={seed}", weights=b"weights %d" % seed) for seed in (1, 2, 3)]
+
+
+def test_champions_and_the_newest_stay_whole_and_the_rest_goes(three: tuple[Any, list[str]]) -> None:
+    shop, (first, second, third) = three
+    promote(shop, first)
+    garbage = find_garbage(shop.project, keep_newest=1)
+    assert set(garbage.models) == {second}
+    assert garbage.kept == {first: "the ledger names it", third: "one of the newest 1 of demand"}
+    assert len(garbage.objects) == 2  # its weights and its checkpoint; data and report are needed by others
+    assert garbage.bytes > 0
+    assert refs.model_ids(shop.project) == sorted([first, second, third])  # nothing went yet
+    collect(shop.project, garbage)
+    assert refs.model_ids(shop.project) == sorted([first, third])
+    assert verify_all(shop.project) == {first: [], third: []}
+    assert not (shop.project.state.models / second).exists()
+
+
+def test_a_model_promoted_meanwhile_is_not_collected(three: tuple[Any, list[str]]) -> None:
+    shop, (first, _, _) = three
+    garbage = find_garbage(shop.project, keep_newest=1)
+    promote(shop, first)
+    with pytest.raises(GarbageError, match=first):
+        collect(shop.project, garbage)
+    assert len(refs.model_ids(shop.project)) == 3
+    assert all(path.is_file() for path in garbage.objects)
