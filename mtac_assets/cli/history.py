@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from mtac_assets.cli import output
 from mtac_assets.cli.app import app
 from mtac_assets.cli.output import Json
 from mtac_assets.spec.errors import Finding, MtacError
+
+if TYPE_CHECKING:
+    from mtac_assets.spec.project import Project
 
 
 @app.command()
@@ -45,6 +48,15 @@ def history(
         listed = [{**entry.document(), "commit": entry.commit} for entry in entries]
         output.emit({"schema_version": 1, "recipe": recipe, "environment": environment, "entries": listed})
         return
+    print_history(project, recipe)
+
+
+def print_history(project: Project, recipe: str) -> None:
+    """Every decision about a recipe in this environment, oldest first."""
+    from mtac_assets.provenance import ledger
+
+    environment = project.environment.name
+    entries = ledger.history(project, environment, recipe)
     if not entries:
         output.console().print(f"no decision about {recipe} yet in {environment}")
         return
@@ -70,8 +82,6 @@ def parse_moment(text: str) -> datetime:
         raise MtacError(
             Finding(f"{text!r} is no moment", "--at", "ISO 8601, in UTC", "write it like --at 2013-07-15T12:00:00")
         ) from None
-    from datetime import UTC
-
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
