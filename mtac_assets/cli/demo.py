@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from mtac_assets.cli import output
@@ -82,7 +82,8 @@ def _ingest_year(project: Project, datasets: list[Any]) -> None:
     from mtac_assets.orchestration.line import ingest_days
 
     for dataset in datasets:
-        days = dataset.partitions.keys()
+        first, last = dataset.partitions.start, dataset.partitions.end
+        days = [(first + timedelta(days=index)).isoformat() for index in range((last - first).days + 1)]
         there = present(project.state.data, dataset.name)
         missing = [day for day in days if day not in there]
         if missing:

@@ -1,0 +1,78 @@
+"""One trained, committed model of the tides project, copied for each test that changes something."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mtac_assets.spec.project import Project, find_project
+from mtac_assets_tests.tides import make_project
+
+AS_OF = "2024-01-08"
+LATER = "2024-01-10"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A project folder and the command line in it."""
+
+    root: Path
+
+    @property
+    def project(self) -> Project:
+        return find_project(self.root)
+
+    def mtac(self, *arguments: str, code: int | None = 0, env: dict[str, str] | None = None) -> dict[str, Any]:
+        """One command in a process of its own, with --json; its document. `code` None: any exit code will do."""
+        done = subprocess.run(
+            [sys.executable, "-m", "mtac_assets.cli", *arguments, "--json"],
+            cwd=self.root,
+            env={**os.environ, **(env or {})},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert code is None or done.returncode == code, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
+        return json.loads(done.stdout)
+
+    def git(self, *arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-c", "user.name=t", "-c", "user.email=t@localhost", *arguments],
+            cwd=self.root,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A project with one model, and what `mtac run` said of it. Never to be changed."""
+    root = tmp_path_factory.mktemp("trained") / "project"
+    root.mkdir()
+    make_project(root)
+    return root, Line(root).mtac("run", "floods", "--as-of", AS_OF)
+
+
+@pytest.fixture
+def line(trained: tuple[Path, dict[str, Any]], tmp_path: Path) -> Iterator[Line]:
+    """A copy of the trained project; files that are copied whole, so that a test may damage its own."""
+    root = tmp_path / "project"
+    shutil.copytree(trained[0], root, symlinks=True)
+    yield Line(root)
+    shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture
+def model(trained: tuple[Path, dict[str, Any]]) -> dict[str, Any]:
+    """What `mtac run` said of the model."""
+    return trained[1]

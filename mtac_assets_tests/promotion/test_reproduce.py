@@ -1,0 +1,106 @@
+"""A model is rebuilt from its commit alone; what was changed is found and named."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mtac_assets_tests.promotion.conftest import Line
+
+
+def test_a_model_is_rebuilt_to_the_same_bits_and_then_may_challenge(line: Line, model: dict[str, Any]) -> None:
+    done = line.mtac("reproduce", model["model_id"], "--by", "ada")
+    assert done["verdict"] == "identical"
+    assert done["weights"] == {"recorded": model["weights_digest"], "rebuilt": model["weights_digest"]}
+    assert done["environment_differences"] == []
+    kinds = [entry["kind"] for entry in line.mtac("history", "floods")["entries"]]
+    assert kinds == ["reproduction", "challenger"]
+    assert not list((line.root / ".mtac" / "runs" / "rooms").iterdir()), "the clean room is cleared"
+
+
+@pytest.mark.parametrize("segments", ["all", "2"])
+def test_segments_are_replayed_side_by_side(line: Line, model: dict[str, Any], segments: str) -> None:
+    done = line.mtac(
+        "reproduce", model["model_id"], "--by", "ada", "--segments", segments, "--workers", "2", "--seed", "3"
+    )
+    assert done["verdict"] == "identical"
+    assert done["seed"] == 3
+    count = len(json.loads((line.root / ".mtac/models" / model["model_id"] / "digests.json").read_text())["segments"])
+    assert len(done["segment_numbers"]) == (count if segments == "all" else 2)
+
+
+def test_another_clone_rebuilds_it_from_the_id_alone(line: Line, model: dict[str, Any], tmp_path: Path) -> None:
+    clone = Line(tmp_path / "clone")
+    subprocess.run(["git", "clone", "-q", str(line.root), str(clone.root)], check=True)
+    fetched = clone.mtac("fetch")
+    assert f"models/{model['model_id']}" in fetched["references"]
+    done = clone.mtac("reproduce", model["model_id"][:12], "--by", "ada")
+    assert done["verdict"] == "identical"
+    assert clone.mtac("verify")["errors"] == []
+
+
+def test_a_changed_day_in_the_store_is_refused_by_name(line: Line, model: dict[str, Any]) -> None:
+    commit = line.git("rev-parse", f"refs/mtac/models/{model['model_id']}")
+    pointer = line.git("show", f"{commit}:model/data/tides/2024-01-03.parquet.dvc")
+    md5 = next(row.split()[-1] for row in pointer.splitlines() if "md5:" in row)
+    path = line.root / ".mtac/remote/files/md5" / md5[:2] / md5[2:]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(content)
+    done = line.mtac("reproduce", model["model_id"], "--by", "ada", code=1)
+    assert done["verdict"] == "impossible"
+    assert "2024-01-03" in done["why"][0]["error"]
+
+
+def test_a_thread_more_in_the_recorded_recipe_is_named(line: Line, model: dict[str, Any]) -> None:
+    """A forged commit: the recipe says two threads, the declaration one."""
+    forge(line, model["model_id"], "model/recipe.json", lambda text: text.replace('"threads": 1', '"threads": 2'))
+    done = line.mtac("reproduce", model["model_id"], "--by", "ada", code=1)
+    assert done["verdict"] == "impossible"
+    assert any("threads" in finding["error"] for finding in done["why"])
+
+
+def test_an_unknown_and_an_ambiguous_id_are_refused(line: Line, model: dict[str, Any]) -> None:
+    assert (
+        "no model is called" in line.mtac("reproduce", "floods-ffffffffffff", "--by", "a", code=2)["errors"][0]["error"]
+    )
+    other = model["model_id"][:8] + "0" * (len(model["model_id"]) - 8)
+    body = line.git("log", "-1", "--format=%B", f"refs/mtac/models/{model['model_id']}").replace(
+        model["model_id"], other
+    )
+    tree = line.git("rev-parse", f"refs/mtac/models/{model['model_id']}^{{tree}}")
+    line.git("update-ref", f"refs/mtac/models/{other}", line.git("commit-tree", tree, "-m", body))
+    assert "may be any of 2" in line.mtac("show", "floods", code=2)["errors"][0]["error"]
+
+
+def forge(line: Line, model_id: str, path: str, change: Any) -> None:
+    """Rewrite one file of a model's commit, as somebody with access to the repository could."""
+    name = f"refs/mtac/models/{model_id}"
+    index = {"GIT_INDEX_FILE": str(line.root / "forged-index")}
+    import os
+
+    def git(*arguments: str, data: str | None = None) -> str:
+        return subprocess.run(
+            ["git", "-c", "user.name=t", "-c", "user.email=t@localhost", *arguments],
+            cwd=line.root,
+            env={**os.environ, **index},
+            input=data,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    old = git("show", f"{name}:{path}")
+    new = change(old)
+    assert new != old
+    git("read-tree", name)
+    blob = git("hash-object", "-w", "--stdin", data=new).strip()
+    git("update-index", "--cacheinfo", f"100644,{blob},{path}")
+    body = git("log", "-1", "--format=%B", name)
+    commit = git("commit-tree", git("write-tree").strip(), "-p", f"{name}^", "-m", body).strip()
+    git("update-ref", name, commit)
