@@ -32,15 +32,13 @@ def picture(training: Mapping[str, Any]) -> dg.MetadataValue:
 
 def series(training: Mapping[str, Any]) -> dict[str, list[tuple[float, float]]]:
     """Step and loss, of training and of validation; values that are no number are left out of the picture."""
-    sources = {"training": (training["curve"], "loss"), "validation": (training["validations"], "log_loss")}
-    return {
-        name: [
-            (float(point["step"]), float(point[field]))
-            for point in points
-            if isinstance(point.get(field), int | float) and math.isfinite(point[field])
-        ]
-        for name, (points, field) in sources.items()
-    }
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in COLOURS}
+    for point in training["curve"]:
+        values = {"training": point.get("loss"), "validation": point.get("validation", {}).get("log_loss")}
+        for name, value in values.items():
+            if isinstance(value, int | float) and math.isfinite(value):
+                found[name].append((float(point["step"]), float(value)))
+    return found
 
 
 def draw(lines: Mapping[str, Series]) -> str | None:

@@ -189,13 +189,14 @@ def _result(project: Project, resolved: ResolvedRecipe, shown: dict[str, Any], r
     from mtac_assets.provenance.files import read_json
     from mtac_assets.provenance.identity import declare
 
-    declaration = declare(project, resolved)
-    model_id = declaration.model_id(resolved.name)
+    # What was made is asked first: code that was edited meanwhile would declare another model.
+    model_id = shown.get("Model ID") or declare(project, resolved).model_id(resolved.name)
+    pack = project.state.models / model_id
     url = shown.get("mlflow_run")
     return LineResult(
         model_id=model_id,
-        weights_digest=read_json(project.state.models / model_id / "digests.json")["weights_digest"],
-        fingerprint=declaration.fingerprint,
+        weights_digest=read_json(pack / "digests.json")["weights_digest"],
+        fingerprint=read_json(pack / "declaration.json")["fingerprint"],
         report=project.state.reports / model_id / "report.html",
         mlflow_url=url if isinstance(url, str) and url.startswith(("http://", "https://")) else None,
         dagster_run_ids=tuple(run_ids),

@@ -14,9 +14,10 @@ import dagster as dg
 from mtac_assets.spec.dataset import Dataset
 from mtac_assets.spec.recipe import Recipe, Window
 
-# Both are in wide use, and someone who loads a project need not read that they are called beta.
+# All are in wide use, and someone who loads or runs a project need not read that they are called beta or preview.
 for _parameter in ("backfill_policy", "allow_nonexistent_upstream_partitions"):
     warnings.filterwarnings("ignore", message=f"Parameter `{_parameter}`", category=dg.BetaWarning)
+warnings.filterwarnings("ignore", message="Function `PipesMessageReader", category=dg.PreviewWarning)
 
 
 def dataset_partitions(dataset: Dataset) -> dg.DailyPartitionsDefinition | None:

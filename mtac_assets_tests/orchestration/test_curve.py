@@ -38,9 +38,9 @@ def test_the_picture_is_short_enough_to_be_shown_where_it_stands(
     seed: int, steps: int, epochs: int, scale: float
 ) -> None:
     noise = random.Random(seed)
-    curve_of = [{"step": 10 * n, "loss": noise.random() * scale} for n in range(steps)]
-    validations = [{"step": 150 * n, "log_loss": noise.random() * scale} for n in range(epochs)]
-    shown = str(curve.picture({"curve": curve_of, "validations": validations}).value)
+    curve_of: list[dict[str, object]] = [{"step": 10 * n, "loss": noise.random() * scale} for n in range(steps)]
+    curve_of += [{"step": 150 * n, "validation": {"log_loss": noise.random() * scale}} for n in range(epochs)]
+    shown = str(curve.picture({"curve": curve_of}).value)
     assert shown.startswith("![loss](data:image/svg+xml;base64,")
     assert len(shown) < curve.LONGEST_SHOWN
 
@@ -50,10 +50,7 @@ def test_a_point_is_the_mean_of_its_share() -> None:
 
 
 def test_what_is_no_number_is_left_out_and_too_little_is_said() -> None:
-    training = {
-        "curve": [{"step": 1, "loss": math.nan}, {"step": 2, "loss": 0.5}, {"step": 3, "loss": None}],
-        "validations": [],
-    }
+    training = {"curve": [{"step": 1, "loss": math.nan}, {"step": 2, "loss": 0.5}, {"step": 3, "validation": {}}]}
     lines = curve.series(training)
     assert lines["training"] == [(2.0, 0.5)]
     assert curve.draw(lines) is None

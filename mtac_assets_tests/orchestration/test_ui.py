@@ -32,7 +32,6 @@ SMALLER = (
     "window.train_days=8",
     "window.validate_days=2",
     "window.test_days=4",
-    "window.history_days=2",
     "training.epochs=1",
     "evaluation.bootstrap.resamples=100",
 )
@@ -110,7 +109,7 @@ def test_the_graph_of_flight_delays(served: Served, browser: Browser) -> None:  
     browser.wait_for_text("features", "training_set", "model", "report")
     browser.screenshot("asset-graph")
     browser.open(f"{served.url}/assets/nyc_flights?view=partitions")
-    browser.wait_for_text("Materialized (14)")
+    browser.wait_for_text("Materialized (40)")
     browser.screenshot("dataset-partitions")
 
 

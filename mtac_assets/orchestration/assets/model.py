@@ -112,7 +112,7 @@ def _pack_metadata(model_id: str, fingerprint: str, folder: Path) -> dict[str, A
         f"{training['steps']:,}",
         training["epochs"],
         f"{training['rows']:,}",
-        f"{training['seconds']['total']:.1f}",
+        f"{training['seconds']:.1f}",
         f"{training['rows_per_second']:,.0f}",
         f"{training['peak_memory_bytes'] / 2**20:,.0f}",
     ]

@@ -17,9 +17,11 @@ from mtac_assets.orchestration.resources.mlflow import MlflowTracking
 from mtac_assets.orchestration.resources.mlflow import metadata as mlflow_metadata
 from mtac_assets.orchestration.settings import MLFLOW, SETTINGS
 from mtac_assets.provenance.files import read_json
+from mtac_assets.spec.errors import CheckFailed, Finding
 
 if TYPE_CHECKING:
     from mtac_assets.orchestration.place import RecipePlace
+    from mtac_assets.spec.resolved import ResolvedRecipe
 
 SHOWN_PLOTS = ("calibration", "roc", "pr")
 
@@ -44,11 +46,10 @@ def report_asset(place: "RecipePlace") -> dg.AssetsDefinition:
     def evaluate_model(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         from mtac_assets.evaluation.launch import evaluate
         from mtac_assets.provenance.digest import sha256_file
-        from mtac_assets.provenance.identity import declare
 
         with as_failure():
             resolved = place.resolve(getattr(context.resources, SETTINGS), as_of(context))
-            model_id = declare(place.project, resolved).model_id(place.name)
+            model_id = _model_id(context, place, resolved)
             pack = place.project.state.models / model_id
             folder = evaluate(place.project, resolved, pack, on_note=context.log.info)
             report = read_json(folder / "report.json")
@@ -62,6 +63,26 @@ def report_asset(place: "RecipePlace") -> dg.AssetsDefinition:
         yield from gate_checks(report, resolved.recipe.gates, place.project.environment.promotion)
 
     return evaluate_model
+
+
+def _model_id(context: dg.AssetExecutionContext, place: "RecipePlace", resolved: "ResolvedRecipe") -> str:
+    """The model that this run has trained; without one, the model that would be trained now, which must be there."""
+    from mtac_assets.provenance.identity import declare
+
+    run = context.instance.get_run_by_id(context.run_id)
+    if run is not None and MODEL_ID_TAG in run.tags:
+        return run.tags[MODEL_ID_TAG]
+    model_id = declare(place.project, resolved).model_id(place.name)
+    if not (place.project.state.models / model_id / "pack.json").is_file():
+        raise CheckFailed(
+            Finding(
+                f"{model_id} was not trained yet",
+                place.key("model").to_user_string(),
+                "a model of the recipe, code and data as they are now",
+                f"materialize {place.key('model').to_user_string()} for the same date, together with its report",
+            )
+        )
+    return model_id
 
 
 def _record(
