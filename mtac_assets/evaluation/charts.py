@@ -55,11 +55,16 @@ def slice_interval(scale: Scale, metric: Mapping[str, Any], reference: Mapping[s
     height, parts = 18, []
     css = "model faint" if small else "model"
     parts.append(_interval(scale, height / 2, metric, css))
-    if _within(scale, reference):
-        assert reference is not None
+    if reference is not None and _within(scale, reference):
         look = look_of("hist_gradient_boosting")
         told = _told(look.title, reference)
-        parts.append(mark(scale(reference["value"]), height / 2, look.shape, look.css, told, 4.4))
+        shade = f"{look.css} faint" if small else look.css
+        parts.append(mark(scale(reference["value"]), height / 2, look.shape, shade, told, 4.4))
+    if metric["value"] is not None and not _within(scale, metric):
+        beyond = metric["value"] > scale.high
+        parts.append(
+            text(scale.end if beyond else scale.start, 13, "▸" if beyond else "◂", "tick", "end" if beyond else "start")
+        )
     if _within(scale, metric):
         parts.append(mark(scale(metric["value"]), height / 2, "circle", css, _told("this model", metric), 3.2))
     return picture(scale.end + 6, height, parts, "interval")
@@ -221,8 +226,8 @@ def _interval(scale: Scale, y: float, metric: Mapping[str, Any], css: str) -> Ma
     return line(scale(low), y, scale(high), y, f"{css} whisker") if low < high else Markup("")
 
 
-def _within(scale: Scale, metric: Mapping[str, Any] | None) -> bool:
-    return metric is not None and metric["value"] is not None and scale.low <= metric["value"] <= scale.high
+def _within(scale: Scale, metric: Mapping[str, Any]) -> bool:
+    return metric["value"] is not None and scale.low <= metric["value"] <= scale.high
 
 
 def _told(title: str, metric: Mapping[str, Any]) -> str:

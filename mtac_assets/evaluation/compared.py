@@ -24,6 +24,7 @@ def compare_report(
         b=b,
         same_rows=a["test"]["digest"] == b["test"]["digest"],
         comparisons=comparisons,
+        tone=_tone(comparisons),
         panels=[_panel(a, b, metric) for metric in METRICS],
         calibration=charts.calibration_chart([("a", a["calibration"]["model"]), ("b", b["calibration"]["model"])]),
         roc=_ranking(a, b, "roc"),
@@ -31,6 +32,13 @@ def compare_report(
         slices=_slices(a, b),
         origin=_origin(a, b),
     )
+
+
+def _tone(comparisons: Mapping[str, Mapping[str, Any]] | None) -> str:
+    """The colour of the verdict: green where a is told apart as better, red where as worse, amber where neither is known."""
+    if comparisons is None or comparisons["log_loss"]["low"] is None:
+        return "mixed"
+    return "good" if comparisons["log_loss"]["low"] > 0 else "bad" if comparisons["log_loss"]["high"] < 0 else "mixed"
 
 
 def _panel(a: Mapping[str, Any], b: Mapping[str, Any], metric: str) -> Any:

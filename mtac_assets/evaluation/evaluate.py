@@ -22,6 +22,7 @@ from mtac_assets.evaluation.baselines import fit_and_score
 from mtac_assets.evaluation.errors import EvaluationError
 from mtac_assets.evaluation.material import Material, champion_frame, gather
 from mtac_assets.evaluation.report import Report, write_report
+from mtac_assets.provenance.git import GitError, Repository
 from mtac_assets.provenance.keys import report_key
 from mtac_assets.spec import clock
 from mtac_assets.spec.errors import Finding
@@ -83,7 +84,7 @@ def evaluate(
     test = HeldOut(material.labels, material.days, material.slices)
     with watch.part("metrics", f"{resolved.recipe.evaluation.bootstrap.resamples:,} resamples"):
         document = assess(test, scores, baselines, against, resolved.recipe.evaluation)
-    document |= _identity(resolved, sealed) | {
+    document |= _identity(project, resolved, sealed) | {
         "train": material.train,
         "validate": material.validate,
         "test": material.test,
@@ -138,7 +139,7 @@ def _champion_scores(
         return load(champion, resolved.folder).predict(frame)
 
 
-def _identity(resolved: ResolvedRecipe, pack: Pack) -> dict[str, Any]:
+def _identity(project: Project, resolved: ResolvedRecipe, pack: Pack) -> dict[str, Any]:
     declared = pack.document("environment")["declared"]
     shown = ("python", "platform.machine", *(f"package.{name}" for name in SHOWN_PACKAGES))
     return {
@@ -150,10 +151,18 @@ def _identity(resolved: ResolvedRecipe, pack: Pack) -> dict[str, Any]:
         "fingerprint": pack.fingerprint,
         "weights_digest": pack.weights_digest,
         "created_at": clock.timestamp(),
-        "code_commit": None,
+        "code_commit": _commit(project),
         "environment": {name.split(".")[-1]: declared[name] for name in shown if name in declared},
         "recipe_document": resolved.document(),
     }
+
+
+def _commit(project: Project) -> str | None:
+    """The commit that is checked out while this is measured; None without Git. The model's own commit comes after it."""
+    try:
+        return Repository.at(project.root).resolve("HEAD")
+    except GitError:
+        return None
 
 
 def _scores_table(
