@@ -19,7 +19,7 @@ def model_record(project: Project, model_id: str) -> dict[str, Any]:
     return {
         "schema_version": 1,
         "model_id": model_id,
-        "recipe": read_json(pack / "recipe.json")["recipe"]["name"],
+        "recipe": read_json(pack / "recipe.json")["name"],
         "as_of": report["as_of"],
         "fingerprint": read_json(pack / "declaration.json")["fingerprint"],
         "weights_digest": read_json(pack / "digests.json")["weights_digest"],
