@@ -20,7 +20,7 @@ from mtac_assets.training.checkpoint import History
 from mtac_assets.training.checkpoint_writer import CheckpointWriter
 from mtac_assets.training.determinism import key_randomness
 from mtac_assets.training.errors import NonFiniteLoss, TrainingRefused
-from mtac_assets.training.optimisation import learning_rate
+from mtac_assets.training.optimisation import gradient_of, learning_rate
 from mtac_assets.training.reduction import TreeSum
 from mtac_assets.training.segments import is_boundary
 from mtac_assets.training.state import SwappedIn, TrainingState
@@ -140,33 +140,30 @@ def train_step(
     """One step (from 0): its mean loss, and the gradient's norm before clipping (NaN where nothing clips and nothing asked)."""
     index_B = torch.from_numpy(rows_of_step(training.seed, schedule.rows, step, schedule.batch_size))
     micro_batches = schedule.batch_size // training.micro_batch_size
-    parameters = [parameter for parameter in state.model.parameters() if parameter.requires_grad]
-    state.optimizer.zero_grad(set_to_none=True)
+    parameters = state.optimizer.parameters
+    state.optimizer.clear_gradients()
     if micro_batches == 1:
         loss = _backward(state, train, training, index_B, step, 0)
     else:
         tree, loss = TreeSum(), 0.0
         for micro_batch, index in enumerate(index_B.split(training.micro_batch_size)):
             loss += _backward(state, train, training, index, step, micro_batch)
-            tree.add([_gradient(parameter) for parameter in parameters])
-            state.optimizer.zero_grad(set_to_none=True)
+            tree.add([gradient_of(parameter) for parameter in parameters])
+            state.optimizer.clear_gradients()
         total = tree.total()
         torch._foreach_mul_(total, 1 / micro_batches)  # pyright: ignore[reportPrivateImportUsage]
         for parameter, gradient in zip(parameters, total, strict=True):
             parameter.grad = gradient
         loss /= micro_batches
-    norm = torch.nn.utils.get_total_norm([_gradient(parameter) for parameter in parameters], foreach=True)
+    norm = torch.nn.utils.get_total_norm([gradient_of(parameter) for parameter in parameters], foreach=True)
     norm_value = float(norm)
     if not (math.isfinite(loss) and math.isfinite(norm_value)):
         raise _non_finite(loss, norm_value, step)
     if training.gradient_clip is not None and norm_value > training.gradient_clip:
         torch.nn.utils.clip_grads_with_norm_(parameters, training.gradient_clip, norm, foreach=True)
-    rate = learning_rate(training, step, schedule.steps)
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate
-    state.optimizer.step()
+    state.optimizer.step(learning_rate(training, step, schedule.steps))
     if state.average:
-        state.average.update(state.model, step)
+        state.average.update(step)
     return loss, norm_value
 
 
@@ -190,10 +187,6 @@ def mean_loss(logits: Tensor, label_B: Tensor, smoothing: float = 0.0) -> Tensor
     if logits.ndim == 2:
         target = target[:, None].expand_as(logits)
     return functional.binary_cross_entropy_with_logits(logits.float(), target)
-
-
-def _gradient(parameter: Tensor) -> Tensor:
-    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
 
 
 def _non_finite(loss: float, norm: float, step: int) -> NonFiniteLoss:

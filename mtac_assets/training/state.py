@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from mtac_assets.spec.recipe import Training
-from mtac_assets.training.optimisation import Average, build_optimizer
+from mtac_assets.training.optimisation import Average, Optimizer
 
 Tensors = dict[str, Tensor]
 
@@ -21,16 +21,13 @@ class TrainingState:
 
     def __init__(self, model: nn.Module, training: Training) -> None:
         self.model = model
-        self.optimizer = build_optimizer(model, training)
+        self.optimizer = Optimizer(model, training)
         self.average = Average(model, training.ema_decay) if training.ema_decay else None
 
     def tensors(self) -> Tensors:
         """A copy, on the CPU, of all of it: `model/…`, `optimizer/<parameter>/…`, `average/…`."""
         found: Tensors = {f"model/{name}": tensor for name, tensor in self.model.state_dict().items()}
-        for name, parameter in self.model.named_parameters():
-            for field, value in self.optimizer.state.get(parameter, {}).items():
-                if value is not None:
-                    found[f"optimizer/{name}/{field}"] = value
+        found |= {f"optimizer/{name}": tensor for name, tensor in self.optimizer.tensors().items()}
         if self.average:
             found |= {f"average/{name}": tensor for name, tensor in self.average.tensors.items()}
         return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in sorted(found.items())}
@@ -42,18 +39,8 @@ class TrainingState:
             kind, _, rest = name.partition("/")
             parts[kind][rest] = tensor
         self.model.load_state_dict(parts["model"])
-        self.optimizer.state.clear()
-        for name, parameter in self.model.named_parameters():
-            fields = {
-                key.rpartition("/")[2]: tensor
-                for key, tensor in parts["optimizer"].items()
-                if key.rpartition("/")[0] == name
-            }
-            if fields:
-                self.optimizer.state[parameter] = {
-                    field: tensor.clone() if field == "step" else tensor.to(parameter.device, copy=True)
-                    for field, tensor in fields.items()
-                }
+        for name, tensor in self.optimizer.tensors().items():
+            tensor.copy_(parts["optimizer"][name])
         if self.average:
             for name, tensor in self.average.tensors.items():
                 tensor.copy_(parts["average"][name])

@@ -54,5 +54,5 @@ def trace(inputs: Inputs, steps: int) -> list[dict[str, Any]]:
     for step in range(min(steps, beginning.schedule.steps)):
         train_step(beginning.state, beginning.train, inputs.resolved.recipe.training, step, beginning.schedule)
         for name, parameter in model.named_parameters():
-            enter("update", name, type(beginning.state.optimizer).__name__, parameter)
+            enter("update", name, beginning.state.optimizer.kind, parameter)
     return entries
