@@ -15,16 +15,15 @@ from typing import TYPE_CHECKING, Any
 from mtac_assets.data.contract.source import contract_digest
 from mtac_assets.data.contract.stamp import stamp_finding
 from mtac_assets.data.partitions import Manifest, PartitionError, manifest_path, read_manifest, verify
+from mtac_assets.data.readers.state import WHOLE, Source, source_state
 from mtac_assets.provenance.files import read_json, write_json
 from mtac_assets.spec.dataset import DailyPartitions, Dataset
 from mtac_assets.spec.errors import Finding
 
 if TYPE_CHECKING:
-    from mtac_assets.data.readers.rows import Source
     from mtac_assets.spec.project import Project
 
 SCHEMA_VERSION = 1
-WHOLE = "all"
 
 
 class SeenSources:
@@ -62,8 +61,6 @@ class SeenSources:
 
 def pending(project: Project, dataset: Dataset, keys: Sequence[str]) -> dict[str, str]:
     """Those of `keys` that `ingest` would read, with the reason in a phrase. Raises SourceError, ContractError."""
-    from mtac_assets.data.readers.sources import source_state
-
     digest = contract_digest(dataset, project.datasets()[dataset.name].parent)
     sources = source_state(dataset, keys, project.root)
     seen = SeenSources(project.state.cache, dataset.name)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from mtac_assets.data.content import slice_digests, type_name
 from mtac_assets.data.contract.judge import Judged
-from mtac_assets.data.contract.source import LoadedContract
+from mtac_assets.data.contract.load import LoadedContract
 from mtac_assets.data.contract.stamp import stamp_bytes, stamp_finding
 from mtac_assets.data.ingest import DayResult
 from mtac_assets.data.partitions import (

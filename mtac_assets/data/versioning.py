@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtac_assets.data.partitions import Manifest, PartitionError, partition_path, pointer_path, read_manifest, verify
 from mtac_assets.data.ingest_write import sync_together
+from mtac_assets.data.partitions import Manifest, PartitionError, partition_path, pointer_path, read_manifest, verify
 from mtac_assets.data.versioning_project import DvcFailure, open_project, run_quietly
 from mtac_assets.provenance.digest import sha256_file
 from mtac_assets.provenance.files import AtomicBatch, atomic_path, read_json, write_json
@@ -153,7 +153,7 @@ def _bring(odb: Any, cache: Path, pointer: Pointer, manifest: Manifest) -> str |
     return None
 
 
-class _Damaged(Exception):  # noqa: N818 - leaves the temporary file's block, not this module
+class _Damaged(Exception):
     """What was brought is not what the manifest vouches for."""
 
 

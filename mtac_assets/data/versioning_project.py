@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _LOGGERS = ("dvc", "dvc_data", "dvc_objects")
 
 
-class DvcFailure(Exception):  # noqa: N818 - never leaves `versioning`, which says which file it was about
+class DvcFailure(Exception):
     """What DVC raised, in one line."""
 
 

@@ -98,6 +98,6 @@ def test_present_sees_what_changed_since(data: Path, tmp_path: Path) -> None:
 def test_asking_needs_no_dataframe_library() -> None:
     code = (
         "import sys; import mtac_assets.data.partitions, mtac_assets.data.contract.stamp, mtac_assets.data.contract.source,"
-        "mtac_assets.data.ingest_pending; print(sorted({'pandas', 'pyarrow', 'numpy', 'pandera'} & set(sys.modules)))"
+        "mtac_assets.data.ingest_pending, mtac_assets.data.readers.state; print(sorted({'pandas', 'pyarrow', 'numpy', 'pandera'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -65,7 +65,7 @@ def to_pandas(table: pa.Table, declared: Mapping[str, str]) -> pd.DataFrame:
 def _series(column: pa.ChunkedArray, declared: str) -> pd.Series:
     kind = column.type
     if pa.types.is_integer(kind) and (declared[0].isupper() or column.null_count):
-        return _masked(column, kind)
+        return _masked(column)
     if pa.types.is_boolean(kind) and (declared == "boolean" or column.null_count):
         return column.to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
     if pa.types.is_floating(kind) and declared[0].isupper():
@@ -75,12 +75,27 @@ def _series(column: pa.ChunkedArray, declared: str) -> pd.Series:
     return column.to_pandas()
 
 
-def _masked(column: pa.ChunkedArray, kind: pa.DataType) -> pd.Series:
-    """A masked integer series without pyarrow's detour over one copy a chunk."""
+def present_values(series: pd.Series) -> pd.Series:
+    """What a check that ignores nulls sees: the values that are there, by row, without the cost of masks."""
+    if not isinstance(series.array, pd.arrays.IntegerArray):
+        return series
+    there = series.notna().to_numpy()
+    if there.all():
+        return series
+    rows = np.flatnonzero(there)
+    values = series.to_numpy(dtype=series.dtype.numpy_dtype, na_value=0)  # pyright: ignore[reportAttributeAccessIssue]
+    return pd.Series(values[rows], index=rows, name=series.name, copy=False)
+
+
+def _masked(column: pa.ChunkedArray) -> pd.Series:
+    values, valid = _integers(column)
+    return pd.Series(pd.arrays.IntegerArray(values.copy(), ~valid))
+
+
+def _integers(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    """Values [N] and whether each is there, bool [N], without pyarrow's detour over floats or one copy a chunk."""
     array = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
     if isinstance(array, pa.ChunkedArray):
-        array = pa.array([], type=kind)
-    numeric = kind.to_pandas_dtype()
-    values = np.frombuffer(array.buffers()[1], dtype=numeric)[array.offset : array.offset + len(array)]
-    mask = ~array.is_valid().to_numpy(zero_copy_only=False)
-    return pd.Series(pd.arrays.IntegerArray(values.copy(), mask))
+        array = pa.array([], type=column.type)
+    values = np.frombuffer(array.buffers()[1], dtype=column.type.to_pandas_dtype())
+    return values[array.offset : array.offset + len(array)], array.is_valid().to_numpy(zero_copy_only=False)

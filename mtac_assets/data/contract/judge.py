@@ -15,8 +15,9 @@ import pandas as pd
 import pyarrow as pa
 
 from mtac_assets.data.contract.columns import to_pandas
+from mtac_assets.data.contract.load import LoadedContract
 from mtac_assets.data.contract.rows import check_faults, check_names, is_null, key_faults, null_faults
-from mtac_assets.data.contract.source import ContractError, LoadedContract
+from mtac_assets.data.contract.source import ContractError
 from mtac_assets.data.contract.stamp import CheckResult
 from mtac_assets.data.readers.rows import Block, Fault
 from mtac_assets.spec.errors import Finding
@@ -54,10 +55,11 @@ def judge(contract: LoadedContract, block: Block) -> Judged:
     """Judge the rows of `block`, which are ordered by partition and key. ContractError where the contract itself is at fault."""
     table, partition = block.table, block.partition
     bounds = np.searchsorted(partition, np.arange(len(block.keys) + 1))
+    frame = to_pandas(table, contract.declared)
     faults = (
         *block.faults,
         *null_faults(contract, table),
-        *check_faults(contract, table),
+        *check_faults(contract, frame),
         *key_faults(contract, table, partition),
     )
     accepted = np.ones(table.num_rows, dtype=bool)
@@ -77,7 +79,7 @@ def judge(contract: LoadedContract, block: Block) -> Judged:
         _share_set_aside(contract, judged, rows, kept),
         _row_counts(contract, judged, totals),
         _null_rates(contract, judged, counted, totals),
-        _day_checks(contract, judged, counted),
+        _day_checks(contract, judged, frame, counted),
     ):
         for key, check, finding in found:
             checks[key].append(check)
@@ -178,14 +180,14 @@ def _null_rates(contract: LoadedContract, judged: Judged, counted: np.ndarray, t
             yield key, CheckResult(f"null rate: {name}", passed, {"rate": round(rate, 6), "max": allowed}), finding
 
 
-def _day_checks(contract: LoadedContract, judged: Judged, counted: np.ndarray) -> Found:
+def _day_checks(contract: LoadedContract, judged: Judged, frame: pd.DataFrame, counted: np.ndarray) -> Found:
     """The contract's own functions of whole days: each gets the rows grouped by partition and gives one bool a day."""
     if not contract.day_checks or not counted.any():
         return
-    table, partition = judged.block.table, judged.block.partition
+    partition = judged.block.partition
     if not counted.all():
-        table, partition = table.filter(pa.array(counted)), partition[counted]
-    grouped = to_pandas(table, contract.declared).groupby(partition, sort=True, observed=True)
+        frame, partition = frame.loc[counted], partition[counted]
+    grouped = frame.groupby(partition, sort=True, observed=True)
     for name, function in contract.day_checks.items():
         answer = _ask(function, grouped, name, contract)
         for index, passed in answer.items():

@@ -15,8 +15,9 @@ import pandas as pd
 import pyarrow as pa
 
 from mtac_assets.data.content import equals_previous
-from mtac_assets.data.contract.columns import to_pandas
-from mtac_assets.data.contract.source import ContractError, LoadedContract
+from mtac_assets.data.contract.columns import present_values
+from mtac_assets.data.contract.load import LoadedContract
+from mtac_assets.data.contract.source import ContractError
 from mtac_assets.data.readers.rows import Fault
 from mtac_assets.spec.errors import Finding
 
@@ -36,20 +37,23 @@ def is_null(column: pa.ChunkedArray) -> np.ndarray | None:
     return column.is_null().to_numpy() if column.null_count else None
 
 
-def check_faults(contract: LoadedContract, table: pa.Table) -> Iterator[Fault]:
-    """Rows that fail a check of the schema. ContractError for a check that raises or does not answer row by row."""
-    frame = to_pandas(table, contract.declared)
+def check_faults(contract: LoadedContract, frame: pd.DataFrame) -> Iterator[Fault]:
+    """Rows of `frame` that fail a check of the schema.
+
+    ContractError for a check that raises or does not answer row by row.
+    """
     for name, column in contract.schema.columns.items():
-        series = frame[name]
+        series: pd.Series = frame[name]  # pyright: ignore[reportAssignmentType]
+        there = present_values(series)
         for check in column.checks:
-            rows = _failing(check, series, f"column {name!r}", contract)
+            rows = _failing(check, there if check.ignore_na else series, f"column {name!r}", contract, len(frame))
             if rows is not None:
                 rule = _rule(check)
                 yield Fault(
                     f"{name}: {rule}", rows, lambda i, s=series, n=name, r=rule: f"{n} = {_shown(s.iloc[i])} fails {r}"
                 )
     for check in contract.schema.checks:
-        rows = _failing(check, frame, "the schema", contract)
+        rows = _failing(check, frame, "the schema", contract, len(frame))
         if rows is not None:
             rule = _rule(check)
             yield Fault(rule, rows, lambda i, r=rule: f"the row fails {r}")
@@ -83,7 +87,9 @@ def key_faults(contract: LoadedContract, table: pa.Table, partition: np.ndarray)
         yield Fault("key: unique", conflicting[group] & ~copies, lambda i: f"another row has the same {named}")
 
 
-def _failing(check: Any, subject: pd.Series | pd.DataFrame, where: str, contract: LoadedContract) -> np.ndarray | None:
+def _failing(
+    check: Any, subject: pd.Series | pd.DataFrame, where: str, contract: LoadedContract, rows: int
+) -> np.ndarray | None:
     """bool [N] of rows that fail, or None where none does."""
     try:
         result = check(subject)
@@ -104,7 +110,7 @@ def _failing(check: Any, subject: pd.Series | pd.DataFrame, where: str, contract
     answers = np.asarray(answer.fillna(True) if answer.hasnans else answer, dtype=bool)
     if answers.all():
         return None
-    failing = np.zeros(len(subject), dtype=bool)
+    failing = np.zeros(rows, dtype=bool)
     failing[answer.index.to_numpy()[~answers]] = True
     return failing
 

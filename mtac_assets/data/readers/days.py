@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from mtac_assets.spec.dataset import DateColumns
 
-WHOLE = "all"
 NO_DATE = np.iinfo(np.int32).min
 _EPOCH = date(1970, 1, 1)
 

@@ -8,22 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from mtac_assets.spec.errors import Finding, MtacError
-
-
-class SourceError(MtacError):
-    """The source of a dataset cannot be read as declared."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where a partition came from, without credentials, and a state that changes when it does (None: cannot be told)."""
-
-    uri: str
-    state: str | None
-
-    def document(self) -> dict[str, str | None]:
-        return {"uri": self.uri, "state": self.state}
+from mtac_assets.data.readers.state import Source
+from mtac_assets.spec.errors import Finding
 
 
 @dataclass(frozen=True)

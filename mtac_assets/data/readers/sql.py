@@ -15,26 +15,20 @@ import pyarrow as pa
 
 from mtac_assets.data.contract.columns import Columns
 from mtac_assets.data.readers.blocks import DAYS_PER_BLOCK, whole_source
-from mtac_assets.data.readers.days import WHOLE
-from mtac_assets.data.readers.rows import Block, Source, SourceError, TypedTable, refuse_all
+from mtac_assets.data.readers.rows import Block, TypedTable, refuse_all
+from mtac_assets.data.readers.state import WHOLE, SourceError, query_source
 from mtac_assets.data.readers.tables import schema_of
 from mtac_assets.data.readers.typed import conform
 from mtac_assets.data.readers.uri import scrub
-from mtac_assets.provenance.digest import sha256_bytes
 from mtac_assets.spec.dataset import Dataset, SqlSource
 from mtac_assets.spec.errors import Finding
 
 _ROWS_PER_FETCH = 50_000
 
 
-def source(spec: SqlSource) -> Source:
-    """The variable and the query's digest, never the address itself."""
-    return Source(f"sql:${spec.url_env}/{sha256_bytes(spec.query.encode())[:12]}", None)
-
-
 def blocks(dataset: Dataset, spec: SqlSource, keys: Sequence[str], columns: Columns) -> Iterator[Block]:
     """Rows of `keys`, one query for each run of at most a hundred consecutive days."""
-    found = source(spec)
+    found = query_source(spec)
     for days in _runs(keys):
         sources = dict.fromkeys(days, found)
         try:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from mtac_assets.data.contract.source import ContractError, contract_digest, load_contract
+from mtac_assets.data.contract.load import load_contract
+from mtac_assets.data.contract.source import ContractError, contract_digest
 
 
 def digest(shop) -> str:

@@ -1,0 +1,163 @@
+"""The state of a dataset's source: what tells cheaply whether it changed. Reads no row and imports no dataframe library.
+
+What a source is called here is what manifests record: without credentials, and relative to the project inside it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from mtac_assets.data.readers.uri import local_uri, public_uri, resolve, scrub
+from mtac_assets.provenance.digest import sha256_bytes, sha256_file
+from mtac_assets.spec.dataset import Dataset, FilesSource, PackageSource, SqlSource
+from mtac_assets.spec.errors import Finding, MtacError
+
+WHOLE = "all"  # the key of a dataset without time
+_PLACEHOLDER = re.compile(r"\{date(?::([^{}]+))?\}")
+
+
+class SourceError(MtacError):
+    """The source of a dataset cannot be read as declared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a partition came from, without credentials, and a state that changes when it does (None: cannot be told)."""
+
+    uri: str
+    state: str | None
+
+    def document(self) -> dict[str, str | None]:
+        return {"uri": self.uri, "state": self.state}
+
+
+def source_state(dataset: Dataset, keys: Sequence[str], root: Path) -> dict[str, Source]:
+    """Where each of `keys` comes from and its state, for those that the source has; cheap, no row is read.
+
+    `root` is the project's folder, from which relative paths count. SourceError where the source as a whole is not there.
+    """
+    spec = dataset.source
+    if isinstance(spec, FilesSource):
+        return file_sources(spec, keys, root)
+    found = package_source(spec) if isinstance(spec, PackageSource) else query_source(spec)
+    return dict.fromkeys(keys, found)
+
+
+def package_source(spec: PackageSource) -> Source:
+    """The file and its digest: a package may be installed again without its content changing. SourceError if missing."""
+    distribution, path = locate(spec)
+    uri = f"package:{spec.distribution}=={distribution.version}/{spec.path}"
+    return Source(uri, f"sha256:{sha256_file(path)}")
+
+
+def locate(spec: PackageSource) -> tuple[importlib.metadata.Distribution, Path]:
+    where = f"package {spec.distribution}"
+    try:
+        distribution = importlib.metadata.distribution(spec.distribution)
+    except importlib.metadata.PackageNotFoundError:
+        raise SourceError(
+            Finding(
+                "the distribution is not installed",
+                where,
+                "an installed distribution",
+                f"pip install {spec.distribution}",
+            )
+        ) from None
+    path = Path(str(distribution.locate_file(spec.path)))
+    if not path.is_file():
+        raise SourceError(
+            Finding(
+                f"has no file {spec.path}",
+                where,
+                "a file of the distribution",
+                "correct source.path, or install it again",
+            )
+        )
+    return distribution, path
+
+
+def query_source(spec: SqlSource) -> Source:
+    """The variable and the query's digest, never the address itself."""
+    return Source(f"sql:${spec.url_env}/{sha256_bytes(spec.query.encode())[:12]}", None)
+
+
+def file_name(pattern: str, key: str) -> str:
+    """The file of partition `key`: {date} becomes YYYY-MM-DD, {date:FORMAT} what strftime makes of FORMAT."""
+    if key == WHOLE:
+        return pattern
+    day = date.fromisoformat(key)
+    return _PLACEHOLDER.sub(lambda found: day.strftime(found[1] or "%Y-%m-%d"), pattern)
+
+
+def file_sources(spec: FilesSource, keys: Sequence[str], root: Path) -> dict[str, Source]:
+    """The files of those `keys` that have one, by one listing of the folder; the state is its tag, or size and time."""
+    if _is_local(spec.url):
+        return _local_sources(spec, keys, root)
+    listed = _listing(spec, root)
+    found = {}
+    for key in keys:
+        entry = listed.get(file_name(spec.pattern, key))
+        if entry is not None:
+            found[key] = Source(f"{public_uri(spec.url).rstrip('/')}/{file_name(spec.pattern, key)}", _state(entry))
+    return found
+
+
+def _is_local(url: str) -> bool:
+    return "://" not in url and "::" not in url
+
+
+def _local_sources(spec: FilesSource, keys: Sequence[str], root: Path) -> dict[str, Source]:
+    folder = Path(resolve(spec.url, root))
+    found = {}
+    for key in keys:
+        path = folder / file_name(spec.pattern, key)
+        try:
+            status = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        found[key] = Source(local_uri(path, root), f"size:{status.st_size} mtime_ns:{status.st_mtime_ns}")
+    return found
+
+
+def _listing(spec: FilesSource, root: Path) -> dict[str, Mapping[str, Any]]:
+    import fsspec
+
+    url = resolve(spec.url, root)
+    subfolder, _, _ = spec.pattern.rpartition("/")
+    try:
+        system, path = fsspec.core.url_to_fs(url)
+        base = path.rstrip("/")
+        entries = system.ls(f"{base}/{subfolder}" if subfolder and "{" not in subfolder else base, detail=True)
+        if "{" in subfolder:
+            entries = [entry for _, entry in system.find(base, detail=True).items()]  # pyright: ignore
+    except FileNotFoundError:
+        raise SourceError(
+            Finding(
+                "the folder does not exist",
+                public_uri(spec.url),
+                "a folder of files",
+                "correct source.url in dataset.yaml",
+            )
+        ) from None
+    except (OSError, ImportError, ValueError) as error:
+        raise SourceError(
+            Finding(f"cannot be listed: {scrub(str(error), url)}", public_uri(spec.url), "a folder that fsspec can open",
+                    "see the address and the credentials in the environment; some file systems need a package of their own")
+        ) from None  # fmt: skip
+    return {entry["name"].removeprefix(base).lstrip("/"): entry for entry in entries if entry.get("type") == "file"}
+
+
+def _state(entry: Mapping[str, Any]) -> str | None:
+    for name in ("ETag", "etag", "md5Hash", "content_md5", "checksum"):
+        if entry.get(name):
+            return f"{name.lower()}:{str(entry[name]).strip(chr(34))} size:{entry.get('size')}"
+    for name in ("mtime", "LastModified", "last_modified", "updated", "modified", "created"):
+        if entry.get(name) is not None:
+            return f"size:{entry.get('size')} {name.lower()}:{entry[name]}"
+    return None
