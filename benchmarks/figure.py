@@ -69,3 +69,9 @@ def interleaved(a: Callable[[], object], b: Callable[[], object], rounds: int) -
         statistics.median(second for _, second in pairs),
         statistics.median(first / second for first, second in pairs),
     )
+
+
+def median_seconds(work: Callable[[], object], rounds: int) -> float:
+    """Median wall seconds of several calls, after one that is not counted."""
+    work()
+    return statistics.median(timed(work) for _ in range(rounds))
