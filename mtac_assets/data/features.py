@@ -12,8 +12,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mtac_assets.data import features_plan as plan
@@ -196,7 +196,7 @@ def _write(
                 file_sha256=sha256_bytes(data),
                 file_size=len(data),
                 rows=table.num_rows,
-                labelled=table.num_rows - int(pc.sum(pc.is_nan(table[LABEL])).as_py()),
+                labelled=table.num_rows - int(np.isnan(table[LABEL].to_numpy()).sum()),
                 columns=tuple((field.name, _type(field.type)) for field in table.schema),
                 inputs={name: digest for name, digest in inputs[day].items() if digest is not None},
                 features_digest=words,

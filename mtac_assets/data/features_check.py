@@ -34,7 +34,7 @@ def feature_table(
     findings: list[Finding] = []
     numbers = _numbers(features, definition.numeric, where, findings)
     categories = {
-        name: _category(features[name], name, where, findings)
+        name: _category(pd.Series(features[name]), name, where, findings)
         for name in dict.fromkeys((*definition.categorical, *definition.slices))
         if name not in numbers
     }
@@ -86,7 +86,8 @@ def _numbers(
 ) -> dict[str, np.ndarray]:
     """float32 [N] by name, NaN where null."""
     wanted = features[list(names)]
-    for name, kind in wanted.dtypes.items():
+    for name in names:
+        kind = wanted[name].dtype
         if not (pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind)):
             findings.append(Finding(f"the numeric feature {name} has type {kind}", where, "numbers or booleans", "convert it in the view, or declare it categorical"))  # fmt: skip
     if findings:
@@ -94,8 +95,8 @@ def _numbers(
     with np.errstate(over="ignore"):
         values = wanted.to_numpy(dtype=np.float64, na_value=np.nan).astype(np.float32, order="F")
     for place in np.flatnonzero(np.isinf(values).any(axis=0)):
-        rows = np.flatnonzero(np.isinf(values[:, place]))
-        findings.append(Finding(f"the numeric feature {names[place]} is infinite in {len(rows)} rows, first in row {rows[0]}", where, "finite numbers within float32, NaN for missing", "guard the division in the view"))  # fmt: skip
+        rows, name = np.flatnonzero(np.isinf(values[:, place])), names[int(place)]
+        findings.append(Finding(f"the numeric feature {name} is infinite in {len(rows)} rows, first in row {rows[0]}", where, "finite numbers within float32, NaN for missing", "guard the division in the view"))  # fmt: skip
     values += np.float32(0.0)  # no negative zero: equal values get equal bits
     return {name: values[:, place] for place, name in enumerate(names)}
 
@@ -116,7 +117,7 @@ def _category(column: pd.Series, name: str, where: str, findings: list[Finding])
 
 def _label(label: pd.Series, where: str, findings: list[Finding]) -> np.ndarray:
     """float32 [N]: 0, 1 or NaN."""
-    values = pd.to_numeric(label, errors="coerce").to_numpy(dtype=np.float32, na_value=np.nan)
+    values = pd.Series(pd.to_numeric(label, errors="coerce")).to_numpy(dtype=np.float32, na_value=np.nan)
     wrong = label.notna().to_numpy() & ~np.isin(values, (0.0, 1.0))
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])

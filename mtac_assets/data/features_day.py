@@ -106,7 +106,7 @@ class FeatureRun:
         if not definition.lookups:
             return {}
         assert definition.event_time is not None, "a recipe with lookups has an event time"
-        moments = nanoseconds(rows[definition.event_time])
+        moments = nanoseconds(pd.Series(rows[definition.event_time]))
         return {lookup.name: self._lookup(lookup, day, moments) for lookup in definition.lookups}
 
     def _lookup(self, lookup: LookupDefinition, day: int, moments: np.ndarray) -> Lookup:

@@ -50,6 +50,7 @@ def find_leak(
     key: str,
     *,
     seed: int = 0,
+    most_moments: int = 6,
     outcome_columns: Sequence[str] | None = None,
     known_after: Mapping[str, timedelta] | None = None,
 ) -> tuple[Leak, ...]:
@@ -59,6 +60,7 @@ def find_leak(
         definition, read: as for `features_day.FeatureRun`; nothing is written.
         key: the day whose features are examined; it needs rows, the days before and after it may be missing.
         seed: of the noise.
+        most_moments: lookups are examined at so many of the rows' event times at most, spread from the first to the last.
         outcome_columns, known_after: the truth, where it is not what the definition says.
     """
     outcomes = tuple(outcome_columns if outcome_columns is not None else definition.outcome_columns)
@@ -75,12 +77,17 @@ def find_leak(
         assert definition.event_time is not None, "a recipe with lookups has an event time"
         known = known_after.get(lookup.name, lookup.known_after) if known_after is not None else lookup.known_after
         moments = _nanoseconds(honest[definition.event_time])
-        for moment in np.unique(moments).tolist():
+        for moment in _spread(np.unique(moments), most_moments):
             altered = _with_records_replaced(lookup.name, lookup.event_time, known, read, moment, seed)
             planted = compute_day(definition, altered, key)
             what = f"a record of {lookup.name} that was not known yet"
             leaks += _changed(definition, honest, planted, moments == moment, key, what)
     return _merged(leaks)
+
+
+def _spread(moments: np.ndarray, most: int) -> list[int]:
+    places = np.unique(np.linspace(0, len(moments) - 1, most).round().astype(int))
+    return moments[places].tolist()
 
 
 def _no_label(rows: pd.DataFrame) -> pd.Series:
@@ -136,7 +143,7 @@ def _noisy(table: pa.Table, columns: Sequence[str], where: np.ndarray, seed: int
         if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
             noise, null = random.integers(0, 100, table.num_rows), random.random(table.num_rows) < 0.1
             new = pa.array(noise % 2 == 0 if pa.types.is_boolean(kind) else noise, mask=null).cast(kind)
-            replaced[name] = pc.if_else(pa.array(where), new, column)
+            replaced[name] = pc.if_else(pa.array(where), new, column)  # pyright: ignore[reportAttributeAccessIssue]
         elif where.all() and not pa.types.is_timestamp(kind):
             replaced[name] = column.take(pa.array(random.permutation(table.num_rows)))
     return pa.table(replaced)

@@ -41,6 +41,13 @@ class Tally(NamedTuple):
         """The mean drawn towards `prior.mean` as if `weight` more rows had shown it (additive smoothing); float64 [N]."""
         return (self.total + weight * prior.mean) / (self.known + weight)
 
+    def above(self, prior: Tally, weight: float) -> np.ndarray:
+        """How far the mean lies above `prior.mean`, shrunk to zero by `weight` rows: `towards` less the prior; float64 [N].
+
+        Zero where nothing is known of the group, null where nothing is known at all.
+        """
+        return (self.total - self.known * prior.mean) / (self.known + weight)
+
 
 @dataclass(slots=True)
 class _Day:
@@ -162,7 +169,7 @@ class History:
 def _whole_numbers(frame: pd.DataFrame, outcome: Outcome) -> tuple[np.ndarray, np.ndarray]:
     """An outcome as whole float64 numbers, 0 where it is not known, and a mask of where it is."""
     values = frame[outcome] if isinstance(outcome, str) else outcome(frame)
-    numbers = pd.to_numeric(values).to_numpy(dtype=np.float64, na_value=np.nan)
+    numbers = pd.Series(pd.to_numeric(values)).to_numpy(dtype=np.float64, na_value=np.nan)
     present = ~np.isnan(numbers)
     whole = np.where(present, numbers, 0.0)
     if not np.array_equal(whole, np.rint(whole)) or np.abs(whole).sum() > 2**52:

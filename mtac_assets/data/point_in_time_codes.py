@@ -37,7 +37,7 @@ class Codes:
             if not by:
                 codes = np.zeros(len(frame), dtype=np.int64)
             elif len(by) == 1:
-                codes = _numbered(frame[by[0]], self._values.setdefault(by[0], {}))
+                codes = _numbered(pd.Series(frame[by[0]]), self._values.setdefault(by[0], {}))
             else:
                 first, second = self.of(by[:-1], frame, known), self.of(by[-1:], frame, known)
                 codes = _paired(first, second, self._pairs.setdefault(by, {}))

@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
 import pandas as pd
 
-from mtac_assets.data.point_in_time_codes import Codes, PointInTimeError, nanoseconds
+from mtac_assets.data.point_in_time_codes import By, Codes, PointInTimeError, nanoseconds
 from mtac_assets.spec.errors import Finding
 
 NO_TIME = timedelta(0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Records:
+    """Records [M] in one order: by group (`codes`), then by when they were known (`times[rank]`).
+
+    `keys` is one ascending integer a record, the group in the high part and the rank of its moment, from 1, in the low part;
+    `order[i]` is the record of `keys[i]`. A record with a null in its group has the key -1.
+    """
+
+    frame: pd.DataFrame
+    known: np.ndarray
+    codes: np.ndarray
+    times: np.ndarray
+    span: int
+    keys: np.ndarray
+    order: np.ndarray
 
 
 class Lookup:
@@ -22,7 +40,17 @@ class Lookup:
     row's own day and of at most `reach_days` before it, by day.
     """
 
-    __slots__ = ("_day", "_event_time", "_frames", "_known_after", "_moments", "_name", "_reach_days")
+    __slots__ = (
+        "_codes",
+        "_day",
+        "_event_time",
+        "_frames",
+        "_known_after",
+        "_moments",
+        "_name",
+        "_ordered",
+        "_reach_days",
+    )
 
     def __init__(
         self,
@@ -36,6 +64,8 @@ class Lookup:
     ) -> None:
         self._name, self._frames, self._event_time, self._day = name, frames, event_time, day
         self._known_after, self._reach_days, self._moments = _timedelta_ns(known_after), reach_days, moments
+        self._codes = Codes()
+        self._ordered: dict[tuple[By, int], _Records | None] = {}
 
     def as_of(
         self,
@@ -60,30 +90,52 @@ class Lookup:
         Raises:
             PointInTimeError: unknown columns, a span that is out of range, two records of one moment and group.
         """
-        frame = self._records(max_age, before)
-        if frame is None:
-            return pd.DataFrame(np.nan, index=rows.index, columns=list(columns))
-        self._check(frame, columns, by)
+        records = self._records(tuple(by), self._oldest(max_age, before))
+        if records is None:
+            return pd.DataFrame(np.nan, index=rows.index, columns=pd.Index(columns))
+        self._refuse_unknown(records.frame, columns)
         moments = self._moments[rows.index.to_numpy()]
-        codes = Codes()
-        record_codes, row_codes = codes.of(tuple(by), frame, {}), codes.of(tuple(by), rows, {})
-        known = nanoseconds(frame[self._event_time]) + self._known_after
-        # One ordered integer for each record and row: the group in the high part, the rank of the moment in the low part.
-        times, ranks = np.unique(known, return_inverse=True)
-        span = len(times) + 1
-        keys = np.where(record_codes < 0, -1, record_codes * span + ranks + 1)
-        order = np.argsort(keys, kind="stable")
-        ordered = keys[order]
-        self._refuse_repeated(frame, ordered, order, by)
-        rank_before = np.searchsorted(times, moments - _timedelta_ns(before), side="left")
-        position = np.searchsorted(ordered, row_codes * span + rank_before, side="right") - 1
-        record = np.append(order, -1)[position]  # position -1, nothing earlier, picks the last entry
+        row_codes = self._codes.of(tuple(by), rows, {})
+        rank_before = np.searchsorted(records.times, moments - _timedelta_ns(before), side="left")
+        position = np.searchsorted(records.keys, row_codes * records.span + rank_before, side="right") - 1
+        record = np.append(records.order, -1)[position]  # position -1, nothing earlier, picks the last entry
         oldest = moments - _timedelta_ns(max_age) + self._known_after
         found = (row_codes >= 0) & (record >= 0)
-        found &= (np.append(record_codes, -1)[record] == row_codes) & (np.append(known, 0)[record] >= oldest)
-        picked = frame[list(columns)].reindex(np.where(found, record, -1))
+        found &= (np.append(records.codes, -1)[record] == row_codes) & (np.append(records.known, 0)[record] >= oldest)
+        picked = pd.DataFrame(records.frame[list(columns)]).reindex(np.where(found, record, -1))
         picked.index = rows.index
         return picked
+
+    def _oldest(self, max_age: timedelta, before: timedelta) -> int:
+        """The first day whose records can be young enough."""
+        if not NO_TIME < max_age <= timedelta(days=self._reach_days) or before < NO_TIME:
+            raise PointInTimeError(
+                Finding(
+                    error=f"max_age={max_age}, before={before}",
+                    where=f"lookup {self._name}",
+                    expected=f"a max_age above zero and at most {self._reach_days} days (window.history_days), no negative `before`",
+                    remedy="ask for younger records, or raise window.history_days",
+                )
+            )
+        return self._day + max_age // timedelta(days=-1)  # whole days, rounded away from zero
+
+    def _records(self, by: By, oldest: int) -> _Records | None:
+        """The records from day `oldest` on, ordered for searching; None where the dataset has none for these days."""
+        if (by, oldest) not in self._ordered:
+            frames = [self._frames[day] for day in sorted(self._frames) if oldest <= day <= self._day]
+            self._ordered[by, oldest] = self._order(by, pd.concat(frames, ignore_index=True)) if frames else None
+        return self._ordered[by, oldest]
+
+    def _order(self, by: By, frame: pd.DataFrame) -> _Records:
+        self._refuse_unknown(frame, by)
+        known = nanoseconds(pd.Series(frame[self._event_time])) + self._known_after
+        codes = self._codes.of(by, frame, {})
+        times, ranks = np.unique(known, return_inverse=True)
+        span = len(times) + 1
+        keys = np.where(codes < 0, -1, codes * span + ranks + 1)
+        order = np.argsort(keys, kind="stable")
+        self._refuse_repeated(frame, keys[order], order, by)
+        return _Records(frame, known, codes, times, span, keys[order], order)
 
     def _refuse_repeated(self, frame: pd.DataFrame, ordered: np.ndarray, order: np.ndarray, by: Sequence[str]) -> None:
         repeated = np.flatnonzero((np.diff(ordered) == 0) & (ordered[1:] >= 0))
@@ -99,23 +151,8 @@ class Lookup:
                 )
             )
 
-    def _records(self, max_age: timedelta, before: timedelta) -> pd.DataFrame | None:
-        """The records young enough to matter; None where the dataset has none for these days."""
-        if not NO_TIME < max_age <= timedelta(days=self._reach_days) or before < NO_TIME:
-            raise PointInTimeError(
-                Finding(
-                    error=f"max_age={max_age}, before={before}",
-                    where=f"lookup {self._name}",
-                    expected=f"a max_age above zero and at most {self._reach_days} days (window.history_days), no negative `before`",
-                    remedy="ask for younger records, or raise window.history_days",
-                )
-            )
-        oldest = self._day + max_age // timedelta(days=-1)  # whole days, rounded away from zero
-        frames = [self._frames[day] for day in sorted(self._frames) if oldest <= day <= self._day]
-        return pd.concat(frames, ignore_index=True) if frames else None
-
-    def _check(self, frame: pd.DataFrame, columns: Sequence[str], by: Sequence[str]) -> None:
-        missing = [name for name in [*columns, *by] if name not in frame.columns]
+    def _refuse_unknown(self, frame: pd.DataFrame, columns: Sequence[str]) -> None:
+        missing = [name for name in columns if name not in frame.columns]
         if missing:
             raise PointInTimeError(
                 Finding(

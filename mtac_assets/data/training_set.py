@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow.compute as pc
 
 from mtac_assets.data.features_check import LABEL
 from mtac_assets.data.features_plan import FeatureManifest, day_inputs, manifest_path
@@ -151,11 +150,11 @@ def _write(folder: Path, reader: PartReader, key: str, days: tuple[str, ...]) ->
     return document
 
 
-def _survey(reader: PartReader) -> tuple[dict[str, dict[str, int]], tuple[tuple[str, ...], ...]]:
+def _survey(reader: PartReader) -> tuple[dict[Part, dict[str, int]], tuple[tuple[str, ...], ...]]:
     """Rows of each split, and the values of each category in the train split, sorted. Reads every partition once."""
     names = reader.resolved.recipe.features.categorical
     words: dict[str, set[str]] = {name: set() for name in names}
-    counts: dict[str, dict[str, int]] = {}
+    counts: dict[Part, dict[str, int]] = {}
     for part in LEARNED_FROM:
         rows = positives = excluded = 0
         for partition in reader.stream(part, names):
@@ -165,15 +164,14 @@ def _survey(reader: PartReader) -> tuple[dict[str, dict[str, int]], tuple[tuple[
             if part == "train":
                 for name in names:
                     column = partition.table[name]
-                    words[name].update(
-                        word for word in pc.unique(column.cast(column.type.value_type)).to_pylist() if word is not None
-                    )
+                    distinct = column.cast(column.type.value_type).unique().to_pylist()
+                    words[name].update(word for word in distinct if word is not None)
         counts[part] = {"rows": rows, "positives": positives, "excluded_unlabelled": excluded}
     _refuse_unlearnable(reader, counts)
     return counts, tuple(tuple(sorted(words[name])) for name in names)
 
 
-def _refuse_unlearnable(reader: PartReader, counts: Mapping[str, Mapping[str, int]]) -> None:
+def _refuse_unlearnable(reader: PartReader, counts: Mapping[Part, Mapping[str, int]]) -> None:
     for part, count in counts.items():
         rows, positives = count["rows"], count["positives"]
         if rows == 0 or (part == "train" and positives in (0, rows)):

@@ -117,5 +117,6 @@ def _indices(column: pa.ChunkedArray, name: str, vocabulary: tuple[str, ...]) ->
         return np.full(len(column), MISSING, dtype=np.int32)
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         raise EncodingError(Finding(f"{name} has type {column.type}", f"column {name}", "strings, null for missing", "pass the column as strings"))  # fmt: skip
-    places = pc.index_in(column, value_set=pa.array(vocabulary, type=column.type), skip_nulls=True)
-    return pc.add(places.cast(pa.int32()), 1).fill_null(MISSING).to_numpy().astype(np.int32)
+    words = pa.array(vocabulary, type=column.type)
+    places = pc.index_in(column, value_set=words, skip_nulls=True)  # pyright: ignore[reportAttributeAccessIssue]
+    return places.cast(pa.int32()).fill_null(MISSING - 1).to_numpy() + np.int32(1)

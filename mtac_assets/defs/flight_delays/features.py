@@ -7,7 +7,7 @@ went. `late` is null for a flight that was cancelled or diverted: it never arriv
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import timedelta
 
 import numpy as np
 import pandas as pd
@@ -18,28 +18,24 @@ from mtac_assets.data.point_in_time import Lookup, Past
 KNOWN_AFTER = {"nyc_weather": timedelta(hours=1)}
 
 LATE_MINUTES = 15
-SHORT, MIDDLE, LONG = 3, 7, 28
+DAYS = 28  # how far back
 
 
 def late(rows: pd.DataFrame) -> pd.Series:
     """1.0 where the flight arrived more than 15 minutes late, 0.0 where it did not, null where it did not arrive."""
-    return (rows["arr_delay"] > LATE_MINUTES).astype(float).where(rows["arr_delay"].notna())
-
-
-def cancelled(rows: pd.DataFrame) -> pd.Series:
-    return rows["dep_time"].isna()
+    minutes = pd.Series(rows["arr_delay"], dtype=float)
+    return (minutes > LATE_MINUTES).astype(float).where(minutes.notna(), np.nan)
 
 
 def minutes_late(rows: pd.DataFrame) -> pd.Series:
     """Arrival delay in whole minutes, extremes cut: one flight a day late must not outweigh a hundred."""
-    return rows["arr_delay"].clip(-30, 180)
+    return pd.Series(rows["arr_delay"], dtype=float).clip(-30, 180)
 
 
 def view(rows: pd.DataFrame, past: Past, lookups: Mapping[str, Lookup]) -> pd.DataFrame:
     """The columns that docs/features.md explains, for the departures of one day."""
-    leaves, block = minute_of_day(rows["sched_dep_time"]), block_minutes(rows)
-    columns: dict[str, np.ndarray | float] = {}
-    columns |= schedule(rows, leaves, block)
+    leaves, block = minute_of_day(rows, "sched_dep_time"), block_minutes(rows)
+    columns = schedule(rows, leaves, block)
     columns |= congestion(rows, leaves)
     columns |= aircraft(rows, leaves, block)
     columns |= weather(rows, lookups["nyc_weather"])
@@ -48,26 +44,24 @@ def view(rows: pd.DataFrame, past: Past, lookups: Mapping[str, Lookup]) -> pd.Da
     return pd.DataFrame(columns, index=rows.index)
 
 
-def minute_of_day(hhmm: pd.Series) -> np.ndarray:
-    clock = hhmm.to_numpy()
+def minute_of_day(rows: pd.DataFrame, column: str) -> np.ndarray:
+    clock = rows[column].to_numpy()  # HHMM, local
     return clock // 100 * 60 + clock % 100
 
 
 def block_minutes(rows: pd.DataFrame) -> np.ndarray:
     """From scheduled departure to scheduled arrival by the local clocks: the time zones' difference is in it, the same every day."""
-    return (minute_of_day(rows["sched_arr_time"]) - minute_of_day(rows["sched_dep_time"])) % 1440
+    return (minute_of_day(rows, "sched_arr_time") - minute_of_day(rows, "sched_dep_time")) % 1440
 
 
-def schedule(rows: pd.DataFrame, leaves: np.ndarray, block: np.ndarray) -> dict[str, np.ndarray | float]:
-    today = date(*(int(rows[name].iloc[0]) for name in ("year", "month", "day")))
+def schedule(rows: pd.DataFrame, leaves: np.ndarray, block: np.ndarray) -> dict[str, np.ndarray]:
     distance = rows["distance"].to_numpy()
     return {
         "departs_minute": leaves,
-        "arrives_minute": minute_of_day(rows["sched_arr_time"]),
+        "arrives_minute": minute_of_day(rows, "sched_arr_time"),
         "block_minutes": block,
         "distance": distance,
         "speed": distance / np.maximum(block, 1),
-        "weekday": float(today.weekday()),
     }
 
 
@@ -115,62 +109,63 @@ def aircraft(rows: pd.DataFrame, leaves: np.ndarray, block: np.ndarray) -> dict[
 
 
 def weather(rows: pd.DataFrame, observed: Lookup) -> dict[str, np.ndarray]:
-    """The last observation at the airport of departure, and how it moved over three hours; null where it is older than six."""
-    six, nine, three = timedelta(hours=6), timedelta(hours=9), timedelta(hours=3)
-    columns = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib"]
-    now = observed.as_of(rows, by=["origin"], columns=columns, max_age=six).astype(float)
-    then = observed.as_of(
-        rows, by=["origin"], columns=["pressure", "temp", "precip"], max_age=nine, before=three
-    ).astype(float)
-    new, old = ({name: frame[name].to_numpy() for name in frame} for frame in (now, then))
-    angle = np.deg2rad(new["wind_dir"])
+    """The last observation at the airport of departure, null where it is older than six hours, and the rain of six hours.
+
+    Temperature and pressure stay out: they move over weeks and tell a model the season, not the day's trouble.
+    """
+    names = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "visib"]
+    now = observed.as_of(rows, by=["origin"], columns=names, max_age=timedelta(hours=6))
+    seen = {name: now[name].to_numpy(dtype=float) for name in names}
+    angle = np.deg2rad(seen["wind_dir"])
     return {
-        "temperature": new["temp"],
-        "dew_point_gap": new["temp"] - new["dewp"],
-        "humidity": new["humid"],
-        "wind_speed": new["wind_speed"],
-        "wind_gust": new["wind_gust"],
-        "wind_north": new["wind_speed"] * np.cos(angle),
-        "wind_east": new["wind_speed"] * np.sin(angle),
-        "precipitation": new["precip"],
-        "precipitation_before": old["precip"],
-        "pressure": new["pressure"],
-        "pressure_change": new["pressure"] - old["pressure"],
-        "temperature_change": new["temp"] - old["temp"],
-        "visibility": new["visib"],
+        "dew_point_gap": seen["temp"] - seen["dewp"],
+        "humidity": seen["humid"],
+        "wind_speed": seen["wind_speed"],
+        "wind_gust": seen["wind_gust"],
+        "wind_north": np.cos(angle),
+        "wind_east": np.sin(angle),
+        "visibility": seen["visib"],
+        "precipitation": seen["precip"],
+        "precipitation_6h": rain(rows, observed, hours=6),
     }
 
 
-# What past flights may have in common with this one, and over how many past days that is counted.
-GROUPS: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
-    "carrier": (("carrier",), (SHORT, MIDDLE, LONG)),
-    "origin": (("origin",), (SHORT, MIDDLE, LONG)),
-    "dest": (("dest",), (SHORT, MIDDLE, LONG)),
-    "aircraft": (("tailnum",), (SHORT, LONG)),
-    "route": (("origin", "dest"), (MIDDLE, LONG)),
-    "hour": (("hour",), (MIDDLE, LONG)),
-    "origin_hour": (("origin", "hour"), (MIDDLE, LONG)),
-    "carrier_origin": (("carrier", "origin"), (MIDDLE, LONG)),
-    "carrier_hour": (("carrier", "hour"), (LONG,)),
-    "flight": (("carrier", "flight"), (MIDDLE, LONG)),
+def rain(rows: pd.DataFrame, observed: Lookup, hours: int) -> np.ndarray:
+    """Precipitation over the last known hours, one without an observation counting as dry; null where none has one."""
+    amounts = np.stack([_rain_before(rows, observed, timedelta(hours=n)) for n in range(hours)])
+    return np.where(np.isnan(amounts).all(axis=0), np.nan, np.nansum(amounts, axis=0))
+
+
+def _rain_before(rows: pd.DataFrame, observed: Lookup, before: timedelta) -> np.ndarray:
+    # The youngest record known before that moment is two hours old; an older one belongs to the next hour back.
+    found = observed.as_of(rows, by=["origin"], columns=["precip"], max_age=before + timedelta(hours=2), before=before)
+    return found["precip"].to_numpy(dtype=float)
+
+
+# What past flights may have in common with this one.
+GROUPS: dict[str, tuple[str, ...]] = {
+    "aircraft": ("tailnum",),
+    "flight": ("carrier", "flight"),
+    "route": ("origin", "dest"),
+    "dest": ("dest",),
+    "carrier_dest": ("carrier", "dest"),
+    "carrier_hour": ("carrier", "hour"),
+    "carrier_origin_hour": ("carrier", "origin", "hour"),
 }
-SMOOTHING = 10  # rows of the overall rate that are mixed into each group's: a group of three flights says little
+SMOOTHING = 10  # flights of no difference that are mixed into each group: three flights say little
 
 
 def recent(past: Past) -> dict[str, np.ndarray]:
-    """How the days before went. Rates are drawn towards the overall rate of the same days by as much as they rest on few flights,
-    and the number of flights behind them is a feature of its own; without any history they are null."""
+    """How this flight's like went over the days before, against all flights of the same days; null before there is any history.
+
+    Only the difference counts. The overall rate, and rates of few large groups, are one number a day: with seven weeks to learn
+    from they tell a model which day it is and nothing of the next one (docs/features.md has the figures).
+    """
+    every_flight, every_minute = past.rates([], late, DAYS), past.sums([], minutes_late, DAYS)
     columns: dict[str, np.ndarray] = {}
-    for days in (1, SHORT, MIDDLE, LONG):
-        columns[f"late_rate_{days}d"] = past.rates([], late, days).mean
-    every_delay = past.sums([], minutes_late, LONG)
-    for name, (by, windows) in GROUPS.items():
-        for days in windows:
-            every = past.rates([], late, days)
-            columns[f"{name}_late_rate_{days}d"] = past.rates(by, late, days).towards(every, SMOOTHING)
-        columns[f"{name}_delay_{LONG}d"] = past.sums(by, minutes_late, LONG).towards(every_delay, SMOOTHING)
-        columns[f"{name}_flights_{LONG}d"] = np.log1p(past.rates(by, late, LONG).known)
-    columns["origin_cancelled_rate_1d"] = past.rates(["origin"], cancelled, 1).mean
+    for name, by in GROUPS.items():
+        columns[f"{name}_late"] = past.rates(by, late, DAYS).above(every_flight, SMOOTHING)
+        columns[f"{name}_minutes"] = past.sums(by, minutes_late, DAYS).above(every_minute, SMOOTHING)
     return columns
 
 
