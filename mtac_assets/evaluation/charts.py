@@ -60,13 +60,13 @@ def slice_interval(scale: Scale, metric: Mapping[str, Any], reference: Mapping[s
         told = _told(look.title, reference)
         shade = f"{look.css} faint" if small else look.css
         parts.append(mark(scale(reference["value"]), height / 2, look.shape, shade, told, 4.4))
-    if metric["value"] is not None and not _within(scale, metric):
-        beyond = metric["value"] > scale.high
-        parts.append(
-            text(scale.end if beyond else scale.start, 13, "▸" if beyond else "◂", "tick", "end" if beyond else "start")
-        )
+    value = metric["value"]
     if _within(scale, metric):
-        parts.append(mark(scale(metric["value"]), height / 2, "circle", css, _told("this model", metric), 3.2))
+        parts.append(mark(scale(value), height / 2, "circle", css, _told("this model", metric), 3.2))
+    elif value is not None and value > scale.high:
+        parts.append(text(scale.end, 13, "▸", "tick", "end"))
+    elif value is not None:
+        parts.append(text(scale.start, 13, "◂", "tick"))
     return picture(scale.end + 6, height, parts, "interval")
 
 

@@ -68,6 +68,8 @@ def evaluate(
 
     watch = Stopwatch(note)
     sealed = Pack.open(pack)
+    for one in (sealed, *([Pack.open(champion)] if champion is not None else [])):
+        one.verify()
     _require_same_recipe(resolved, sealed)
     with watch.part("rows", "reading test and training rows"):
         material = gather(project, resolved, data_dir)
