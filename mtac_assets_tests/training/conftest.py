@@ -16,6 +16,9 @@ import numpy as np
 import pytest
 import torch
 
+from mtac_assets.spec.recipe import Recipe
+from mtac_assets.training import flags
+
 TRAINER = Path(__file__).with_name("tiny_trainer.py")
 ROWS = {"train": 600, "validate": 200}
 
@@ -112,7 +115,9 @@ class Job:
         return [sys.executable, str(TRAINER), str(path)]
 
     def environment_variables(self, root: Path) -> dict[str, str]:
-        return {**os.environ, "PYTHONPATH": str(root), **self.variables}
+        """With the variables that the launcher sets, too: without them the trainer begins by starting itself again."""
+        training = Recipe.model_validate_json(json.dumps(self.recipe)).training
+        return {**os.environ, "PYTHONPATH": str(root), **flags.variables(training), **self.variables}
 
 
 @pytest.fixture(autouse=True, scope="session")

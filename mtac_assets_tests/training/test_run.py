@@ -24,7 +24,8 @@ def same_model(one: Path, other: Path) -> bool:
 
 
 def test_two_runs_have_the_same_bits_and_leave_a_sealed_pack(job, run_job, uninterrupted):
-    done = run_job(job.changed(run_id="second"))
+    """The second one starts without the variables that arithmetic depends on, and gives them to itself."""
+    done = run_job(job.changed(run_id="second", variables={"OMP_NUM_THREADS": "2", "MKL_CBWR": "AUTO"}))
     assert done.stdout == ""
     assert same_model(uninterrupted, job.out)
     pack = Pack.open(job.out)
@@ -72,10 +73,11 @@ def test_killed_at_any_step_it_goes_on_to_the_same_bits(job, run_job, uninterrup
 def test_killed_while_a_checkpoint_is_written_it_uses_the_one_before(job, run_job, uninterrupted, file):
     run_job(job.changed(more={"fault": {"kind": "kill_in_checkpoint", "step": 10, "file": file}}), expect=-9)
     assert list((job.out / "checkpoints").glob(".tmp-*"))
-    done = run_job(job)
-    assert "left by a writer that was killed" in done.stderr or "resumed at step 5 " in done.stderr
+    run_job(job)
     assert same_model(uninterrupted, job.out)
-    assert Pack.open(job.out).document("training")["resumed_at"] == 5
+    training = Pack.open(job.out).document("training")
+    assert training["resumed_at"] == 5
+    assert any("left by a writer that was killed" in note for note in training["notes"])
     assert not list(job.out.rglob(".tmp-*"))
 
 

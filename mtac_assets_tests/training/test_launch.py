@@ -1,0 +1,128 @@
+"""The launcher and the probe over a team's own project, with the trainer's own command line underneath."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pandas
+import pytest
+
+from mtac_assets.spec.errors import MtacError
+from mtac_assets.spec.load import load_recipe
+from mtac_assets.spec.project import Project, find_project
+from mtac_assets.training import launch
+from mtac_assets.training.errors import OutOfMemory, TrainerKilled, TrainingFailed, TrainingRefused, TrainingStopped
+from mtac_assets.training.launch import train
+from mtac_assets.training.predict import load
+from mtac_assets.training.probe import probe
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    sys.path.insert(0, str(Path(__file__).parent))
+    try:
+        import tiny_project
+    finally:
+        sys.path.pop(0)
+    from mtac_assets.data.ingest import ingest
+
+    made = find_project(tiny_project.write(tmp_path_factory.mktemp("shop")))
+    assert [day.status for day in ingest(made, "shoes", ["all"]).days] == ["written"]
+    return made
+
+
+def recipe(project: Project, *overrides: str):
+    return load_recipe(project, "fit", overrides)
+
+
+OWN = ("model.kind=own:build",)
+
+
+def test_a_recipe_becomes_a_pack_that_predicts(project, tmp_path):
+    seen = []
+    pack = train(project, recipe(project), tmp_path / "out", "one", on_progress=seen.append)
+    pack.verify()
+    assert pack.model_id.startswith("fit-")
+    steps = [record["step"] for record in seen if record["kind"] == "step"]
+    assert steps == sorted(steps)
+    assert steps[-1] == pack.document("training")["steps"]
+    frame = pandas.DataFrame(
+        {"make": ["a", "b", None, "zzz"], "length": [29.0, 21.0, None, 25.0], "other": [1, 2, 3, 4]}
+    )
+    scores = load(tmp_path / "out").predict(frame)
+    assert scores.shape == (4,)
+    assert scores[0] > 0.8
+    assert scores[1] < 0.2
+    assert load(tmp_path / "out").predict(frame[::-1]).tolist() == pytest.approx(scores[::-1].tolist(), abs=1e-7)
+    with pytest.raises(MtacError, match="length"):
+        load(tmp_path / "out").predict(frame.drop(columns="length"))
+    again = train(project, recipe(project), tmp_path / "again", "two")
+    assert again.weights_digest == pack.weights_digest
+
+
+@pytest.mark.fault
+def test_a_trainer_that_is_killed_is_reported_by_its_signal(project, tmp_path):
+    killed = recipe(project, *OWN, "model.settings.fault=kill")
+    with pytest.raises(TrainerKilled, match=r"SIGKILL.*memory"):
+        train(project, killed, tmp_path / "out", "one")
+
+
+@pytest.mark.fault
+def test_out_of_memory_is_named(project, tmp_path):
+    with pytest.raises(TrainingFailed, match="out of memory") as caught:
+        train(project, recipe(project, *OWN, "model.settings.fault=memory"), tmp_path / "out", "one")
+    assert caught.value.kind == OutOfMemory.kind
+
+
+@pytest.mark.fault
+def test_a_training_beyond_its_limit_is_ended_with_all_it_started(project, tmp_path, monkeypatch):
+    limits = project.environment.limits.model_copy(update={"run_seconds": 8})
+    hurried = Project(project.root, project.package, project.environment.model_copy(update={"limits": limits}))
+    monkeypatch.setattr(launch, "GRACE_SECONDS", 0.2)
+    with pytest.raises(TrainerKilled, match="longer than 8 s"):
+        train(hurried, recipe(hurried, *OWN, "model.settings.fault=hang"), tmp_path / "out", "one")
+    pid = json.loads((tmp_path / "out" / ".lease.json").read_text())["pid"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_bad_input_is_refused_with_the_trainers_own_words(project, tmp_path):
+    with pytest.raises(TrainingRefused, match="depht"):
+        train(project, recipe(project, "model.settings.depht=2"), tmp_path / "out", "one")
+
+
+@pytest.mark.fault
+def test_sigterm_stops_with_the_state_saved(project, tmp_path):
+    long = recipe(project, "training.epochs=5000", "training.checkpoint_every_steps=5000")
+    out = tmp_path / "out"
+
+    def stop() -> None:
+        while not (out / "progress.jsonl").exists() or not (out / "progress.jsonl").read_text():
+            time.sleep(0.05)
+        os.kill(json.loads((out / ".lease.json").read_text())["pid"], signal.SIGTERM)
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    with pytest.raises(TrainingStopped, match="the state is saved"):
+        train(project, long, out, "one")
+    thread.join()
+    assert list((out / "checkpoints").glob("step-*.json"))
+
+
+def test_the_probe_finds_nothing_in_a_deterministic_model(project):
+    found = probe(project, recipe(project), steps=2)
+    assert found.deterministic
+    assert found.compared > 40
+
+
+def test_the_probe_names_the_operation_that_is_not_deterministic(project):
+    found = probe(project, recipe(project, *OWN, "model.settings.noise=true"), steps=2)
+    assert found.divergence is not None
+    assert (found.divergence.step, found.divergence.phase) == (0, "forward")
+    assert (found.divergence.name, found.divergence.operation) == ("noise[0]", "Noise")
