@@ -74,12 +74,14 @@ class ModelSummary:
         return json.dumps(document, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
+_STORED = tuple(name for name in ModelSummary.__dataclass_fields__ if name not in {"commit", "status"})
+
+
 def list_models(where: HasRoot, recipe: str | None = None, environment: str | None = None) -> list[ModelSummary]:
     """All recorded models (of one recipe), newest first. `environment`: whose ledger gives their status; the project's own
     where `where` is a project. One process for the references and one for the ledger, however many models there are."""
     repository = repository_of(where)
-    name = environment or _environment_of(where)
-    statuses = ledger.statuses(ledger.entries(repository, name)) if name else {}
+    statuses = _statuses(repository, where, environment)
     found = [
         summary for summary in _summaries(repository, MODELS, statuses) if recipe is None or summary.recipe == recipe
     ]
@@ -94,8 +96,7 @@ def summaries(where: HasRoot) -> list[ModelSummary]:
 def find_model(where: HasRoot, model_id: str) -> ModelSummary:
     """One model by its full ID. Raises UnknownModelError where its reference is not there."""
     repository = repository_of(where)
-    name = _environment_of(where)
-    statuses = ledger.statuses(ledger.entries(repository, name)) if name else {}
+    statuses = _statuses(repository, where, None)
     for summary in _summaries(repository, MODELS + model_id, statuses):
         if summary.model_id == model_id:
             return summary
@@ -108,9 +109,9 @@ def resolve_id(where: HasRoot, prefix: str) -> str:
     Raises UnknownModelError, with the nearest IDs, where there is none; with the candidates where there are several.
     """
     repository = repository_of(where)
-    known = model_ids(repository)
-    if prefix in known:
+    if prefix and repository.resolve(MODELS + prefix) is not None:
         return prefix
+    known = model_ids(repository)
     matching = [each for each in known if each.startswith(prefix) or each.rpartition("-")[2].startswith(prefix)]
     if len(matching) == 1 and prefix:
         return matching[0]
@@ -161,22 +162,34 @@ def model_folder(repository: Repository, model_id: str) -> str:
 
 def _summaries(repository: Repository, pattern: str, statuses: Mapping[str, str]) -> Iterator[ModelSummary]:
     output = repository.run("for-each-ref", "--format=%(objectname) %(contents:body)%00", pattern)
+    commits: list[str] = []
+    lines: list[str] = []
     for entry in output.decode("utf-8", "replace").split("\0"):
         commit, _, body = entry.strip().partition(" ")
-        document = parse_object(body.partition("\n")[0])
-        if document is None:
-            continue  # a reference that somebody else put under this name is no model
-        model_id = document["model_id"]
-        fields = {
-            name: document.get(name) for name in ModelSummary.__dataclass_fields__ if name not in {"commit", "status"}
-        }
-        yield ModelSummary(**fields, commit=commit, status=statuses.get(model_id, "candidate"))  # pyright: ignore[reportArgumentType]
+        line = body.partition("\n")[0]
+        if line.startswith("{"):  # a reference that somebody else put under this name is no model
+            commits.append(commit)
+            lines.append(line)
+    for commit, document in zip(commits, _documents(lines), strict=True):
+        if document is not None and "model_id" in document:
+            fields = {name: document[name] for name in _STORED if name in document}
+            yield ModelSummary(**fields, commit=commit, status=statuses.get(document["model_id"], "candidate"))
 
 
-def _environment_of(where: HasRoot) -> str | None:
-    environment = getattr(where, "environment", None)
-    name = getattr(environment, "name", None)
-    return name if isinstance(name, str) else None
+def _documents(lines: list[str]) -> list[dict[str, Any] | None]:
+    """Each line's object; parsed at once where all are sound, which for thousands takes half the time."""
+    try:
+        return json.loads(f"[{','.join(lines)}]")
+    except json.JSONDecodeError:
+        return [parse_object(line) for line in lines]
+
+
+def _statuses(repository: Repository, where: HasRoot, environment: str | None) -> dict[str, str]:
+    """Model ID to status by the ledger of `environment`, or of the project's own where `where` is a project."""
+    if not ledger.environments(repository):
+        return {}  # before the first decision, the project's environment need not even be read
+    name = environment or getattr(getattr(where, "environment", None), "name", None)
+    return ledger.statuses(ledger.entries(repository, name)) if isinstance(name, str) else {}
 
 
 def _unknown(repository: Repository, model_id: str) -> UnknownModelError:
