@@ -57,5 +57,15 @@ def gate_checks(report: Mapping[str, Any], gates: "Gates", environment: "Promoti
                 check_name=name,
                 passed=all(verdict.passed for verdict in verdicts),
                 severity=dg.AssetCheckSeverity.WARN,
-                metadata={"verdicts": metadata.table(["gate", "verdict", "reason"], rows)},
+                metadata={"verdicts": metadata.table(["gate", "verdict", "reason"], rows), **_numbers(verdicts)},
             )
+
+
+def _numbers(verdicts: "list[Verdict]") -> dict[str, float]:
+    """What the gates looked at, as numbers of their own: the UI draws them over time."""
+    return {
+        f"{verdict.gate} {name}": float(value)
+        for verdict in verdicts
+        for name, value in verdict.evidence.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }

@@ -81,6 +81,7 @@ def configuration(project: Project) -> dict[str, Any]:
     ticks = {"purge_after_days": KEEP_TICKS_DAYS}
     return {
         "telemetry": {"enabled": False},
+        "nux": {"enabled": False},
         "run_storage": _sqlite("dagster._core.storage.runs", "SqliteRunStorage", home / "history"),
         "event_log_storage": _sqlite(
             "mtac_assets.orchestration.event_log", "BatchingSqliteEventLogStorage", home / "history" / "runs"

@@ -127,11 +127,12 @@ class _Line:
     def train(self, resolved: ResolvedRecipe, assets: Sequence[str], *, force: bool) -> dict[str, Any]:
         import dagster as dg
 
-        from mtac_assets.orchestration.jobs import train_name
+        from mtac_assets.orchestration.jobs import TRAINED_ASSETS, train_name
 
         as_of = (resolved.as_of.isoformat(),) if resolved.as_of is not None else ()
         self._say(f"{resolved.name}: {', '.join(assets).replace('_', ' ')}" + (f" as of {as_of[0]}" if as_of else ""))
-        keys = [dg.AssetKey([resolved.name, asset]) for asset in assets]
+        # All of a job's assets are the job itself: only then does the UI know the run's graph as the job's.
+        keys = None if set(assets) == set(TRAINED_ASSETS) else [dg.AssetKey([resolved.name, each]) for each in assets]
         done = self._run(train_name(resolved.name), as_of, _tags(resolved), ranged=False, assets=keys, force=force)
         return {name: value for values in done.metadata.values() for name, value in values.items()}
 

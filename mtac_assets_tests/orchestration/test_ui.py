@@ -106,7 +106,7 @@ def _flights(root: Path, folder: Path) -> Project:
 
 def test_the_graph_of_flight_delays(served: Served, browser: Browser) -> None:  # noqa: F811
     browser.open(f"{served.url}/locations/{served.project.package}/asset-groups/flight_delays")
-    browser.wait_for_text("features", "training_set", "model", "report")
+    browser.wait_for_text("features", "training_set", "model", "report", "1 / 1 Passed", "3 / 3 Passed")
     browser.screenshot("asset-graph")
     browser.open(f"{served.url}/assets/nyc_flights?view=partitions")
     browser.wait_for_text("Materialized (40)")
@@ -117,6 +117,8 @@ def test_a_model_with_its_plot_and_checks(served: Served, browser: Browser) -> N
     model_id = served.line.model_id
     browser.open(f"{served.url}/assets/flight_delays/model?partition={AS_OF}")
     browser.wait_for_text(AS_OF, model_id, "fingerprint")
+    drawn = "return [...document.images].some(image => image.alt === 'loss' && image.naturalWidth > 100)"
+    browser.wait_until(lambda: browser.driver.execute_script(drawn), "the loss to be drawn")
     browser.screenshot("model")
     browser.open(f"{served.url}/assets/flight_delays/report?view=checks")
     browser.wait_for_text("thresholds", "slices", "baseline")
@@ -125,5 +127,5 @@ def test_a_model_with_its_plot_and_checks(served: Served, browser: Browser) -> N
 
 def test_the_run_belongs_to_its_job(served: Served, browser: Browser) -> None:  # noqa: F811
     browser.open(f"{served.url}/runs/{served.line.dagster_run_ids[-1]}")
-    browser.wait_for_text("Success", "flight_delays_train", AS_OF)
+    browser.wait_for_text("Success", "flight_delays_train", AS_OF, "STEP_SUCCESS", "validation log loss")
     browser.screenshot("run")

@@ -15,8 +15,9 @@ from mtac_assets.orchestration.partitions import as_of_partitions
 from mtac_assets.orchestration.resources.mlflow import MlflowTracking
 from mtac_assets.orchestration.resources.mlflow import metadata as mlflow_metadata
 from mtac_assets.orchestration.settings import MLFLOW, SETTINGS
-from mtac_assets.provenance.files import read_json
-from mtac_assets.provenance.intact import listed_files
+from mtac_assets.provenance.files import publish_folder, read_json
+from mtac_assets.provenance.intact import PACK_LIST, listed_files, pack_problems
+from mtac_assets.spec.errors import CheckFailed, Finding
 
 if TYPE_CHECKING:
     from mtac_assets.orchestration.place import RecipePlace
@@ -54,7 +55,6 @@ def model_asset(place: "RecipePlace") -> dg.AssetsDefinition:
     )
     def train_model(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         from mtac_assets.provenance.identity import declare
-        from mtac_assets.provenance.intact import pack_problems
 
         settings: RunSettings = getattr(context.resources, SETTINGS)
         with as_failure(), retried_where_killed(context, place.project.environment.limits.run_seconds):
@@ -78,7 +78,7 @@ def model_asset(place: "RecipePlace") -> dg.AssetsDefinition:
             check_name=INTACT_CHECK,
             passed=not problems,
             metadata={
-                "files": len(read_json(folder / "pack.json")["files"]),
+                "files": len(read_json(folder / PACK_LIST)["files"]),
                 "problems": "\n".join(problems) or "none",
             },
         )
@@ -93,17 +93,41 @@ def _train(
     declaration: "Declaration",
     folder: Path,
 ) -> dict[str, Any]:
-    """Train in the launcher's process, recorded while it works; returns the link to MLflow."""
+    """Train in the launcher's process, recorded while it works; returns the link to MLflow.
+
+    A pack that is there already (damaged, or to be made again) is replaced only by a whole one, and only by the same weights.
+    """
     from mtac_assets.tracking.description import training
     from mtac_assets.training.launch import train
 
     mlflow: MlflowTracking = getattr(context.resources, MLFLOW)
+    sealed = (folder / PACK_LIST).is_file()
+    out = place.project.state.runs / context.run_id / folder.name if sealed else folder
     with mlflow.start(training(resolved, declaration, dagster_run_id=context.run_id)) as recorder:
-        with recorder.watching(folder / "progress.jsonl"), pipes_environment(context) as environment:
-            train(place.project, resolved, folder, context.run_id, pipes=environment)
-        names = ["pack.json", *listed_files(read_json(folder / "pack.json"))]
+        with recorder.watching(out / "progress.jsonl"), pipes_environment(context) as environment:
+            train(place.project, resolved, out, context.run_id, pipes=environment)
+        if sealed:
+            _require_same_weights(folder, out)
+            publish_folder(out, folder)
+        names = [PACK_LIST, *listed_files(read_json(folder / PACK_LIST))]
         recorder.artifacts({f"model/{name}": folder / name for name in names})
     return dict(mlflow_metadata(recorder.finish()))
+
+
+def _require_same_weights(before: Path, again: Path) -> None:
+    """The same fingerprint must give the same bits. A pack too damaged to say what it held is no witness."""
+    if pack_problems(before):
+        return
+    old, new = (read_json(pack / "digests.json")["weights_digest"] for pack in (before, again))
+    if old != new:
+        raise CheckFailed(
+            Finding(
+                f"trained again, {before.name} has other weights: {new[:12]} instead of {old[:12]}",
+                str(again),
+                "the same weights from the same fingerprint",
+                "`mtac probe` names the first tensor and operation that differ",
+            )
+        )
 
 
 def _pack_metadata(model_id: str, fingerprint: str, folder: Path) -> dict[str, Any]:
