@@ -90,7 +90,7 @@ training:
   precision: float32
   device: cpu
   threads: 1
-  checkpoint_every_steps: 20
+  checkpoint_every_steps: 3
 evaluation:
   bootstrap: {unit: day, resamples: 100, confidence: 0.95, seed: 1}
   baselines: [base_rate, logistic_regression]
