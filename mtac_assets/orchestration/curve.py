@@ -64,7 +64,10 @@ def draw(lines: Mapping[str, Series]) -> str | None:
             for step, value in line
         ]
         colour = COLOURS[name]
-        parts.append(f'<path d="{_path(pixels)}" stroke="{colour}"/>')
+        if len(pixels) == 1:  # one epoch has one validation: a dot
+            parts.append(f'<circle cx="{pixels[0][0]}" cy="{pixels[0][1]}" r="2" fill="{colour}"/>')
+        else:
+            parts.append(f'<path d="{_path(pixels)}" stroke="{colour}"/>')
         parts.append(f'<text x="{LEFT + 70 * index}" y="{HEIGHT - 8}" fill="{colour}">{name}</text>')
     return "".join([*parts, "</svg>"])
 

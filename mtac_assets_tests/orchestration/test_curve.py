@@ -55,3 +55,9 @@ def test_what_is_no_number_is_left_out_and_too_little_is_said() -> None:
     assert lines["training"] == [(2.0, 0.5)]
     assert curve.draw(lines) is None
     assert "too short" in str(curve.picture(training).value)
+
+
+def test_a_single_validation_is_a_dot() -> None:
+    drawing = curve.draw({"training": [(1.0, 0.7), (2.0, 0.5)], "validation": [(2.0, 0.6)]})
+    assert drawing is not None
+    assert f'<circle cx="{curve.RIGHT}"' in drawing
