@@ -32,7 +32,9 @@ def demo(json: Json = False) -> None:
     first, second = (load_recipe(project, RECIPE, (), moment) for moment in (FIRST, SECOND))
 
     _step(1, "Ingest a year of flights and weather, day by day: contract, quarantine, digest, version")
-    _ingest_year(project, [load_dataset(project, name) for name in (first.recipe.data.rows, *first.recipe.data.lookups)])
+    _ingest_year(
+        project, [load_dataset(project, name) for name in (first.recipe.data.rows, *first.recipe.data.lookups)]
+    )
     _step(2, f"Train a model as of {FIRST}: features, training set, training, evaluation, a commit of its own")
     champion = run_model(project, first)
     if not json:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -42,7 +42,7 @@ class Lease:
     holder: str
 
     @contextmanager
-    def fence(self) -> Iterator[None]:
+    def fence(self) -> Generator[None]:
         """Commit inside this block: nobody can take the lease meanwhile. LeaseLost when somebody already has."""
         with _locked(self.path):
             document = _read(self.path)
@@ -90,7 +90,7 @@ def acquire(path: Path, *, ttl: timedelta = DEFAULT_TTL) -> Lease:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path) -> Generator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(path.name + ".lock").open("a") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
