@@ -13,10 +13,15 @@ ORIGIN = ("recipe", "as_of", "fingerprint", "weights_digest", "code_commit")
 
 
 def compare_report(
-    a: Mapping[str, Any], b: Mapping[str, Any], *, comparisons: Mapping[str, Mapping[str, Any]] | None = None
+    a: Mapping[str, Any],
+    b: Mapping[str, Any],
+    *,
+    comparisons: Mapping[str, Mapping[str, Any]] | None = None,
+    difference: Mapping[str, Any] | None = None,
 ) -> str:
     """The page for reports `a` and `b`. `comparisons`: metric to the paired comparison of a with b (a better: positive),
     where both were tested on the same rows; without it the page says that their intervals stand side by side, unpaired.
+    `difference`: what `mtac diff` says of recipe, data, code and environment, shown below the metrics.
     """
     return render(
         "compare.html",
