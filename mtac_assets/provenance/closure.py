@@ -98,8 +98,10 @@ def recipe_modules(resolved: ResolvedRecipe) -> list[str]:
                 and (resolved.folder / f"{module}.py").is_file()
             ):
                 found.add(module)
-    recipe = resolved.recipe
-    for reference in (recipe.features.view, recipe.features.label, recipe.model.kind):
+    document = (
+        resolved.identity_document()
+    )  # the typed recipe would have to be built first, which a plan has no time for
+    for reference in (document["features"]["view"], document["features"]["label"], document["model"]["kind"]):
         if reference and ":" in reference:
             found.add(reference.partition(":")[0])
     return sorted(found)
@@ -135,11 +137,11 @@ def closure_of(
             continue
         seen.add(file)
         name = finder.name(file)
-        source = _read(file, name, memory)
-        for leaf, digest in source.leaves.items():
+        found_leaves, imports = _read(file, name, memory)
+        for leaf, digest in found_leaves.items():
             leaves[f"code.{name}::{leaf}"] = digest
         beside = finder.beside_recipe(file)
-        for imported in source.imports:
+        for imported in imports:
             if not imported.startswith("."):
                 if (imported, beside) in followed:
                     continue
@@ -181,13 +183,12 @@ def loaded_outside_closure(project: Project, resolved: ResolvedRecipe, modules: 
     return outside
 
 
-def _read(file: str, name: str, memory: Memory) -> SourceFile:
-    from mtac_assets.provenance.syntax import SourceFile
-
+def _read(file: str, name: str, memory: Memory) -> tuple[dict[str, str], Iterable[str]]:
+    """Leaves and imports of one file."""
     state = FileState.of(Path(file))
     kept = memory.get(file, state)
     if kept is not None:
-        return SourceFile(kept["leaves"], tuple(kept["imports"]))
+        return kept["leaves"], kept["imports"]
     try:
         source = _parsed(Path(file).read_bytes(), name)
     except SyntaxError as error:
@@ -195,7 +196,7 @@ def _read(file: str, name: str, memory: Memory) -> SourceFile:
         finding = Finding(f"no valid Python: {error.msg}", where, "a file that Python can read", "correct the line")
         raise ClosureError(finding) from error
     memory.put(file, state, value={"leaves": source.leaves, "imports": list(source.imports)})
-    return source
+    return source.leaves, source.imports
 
 
 @lru_cache(maxsize=1024)

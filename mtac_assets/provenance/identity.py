@@ -74,23 +74,27 @@ class Declaration:
         return {"schema_version": SCHEMA_VERSION, "fingerprint": self.fingerprint, "leaves": self.leaves()}
 
 
-def declare(project: Project, resolved: ResolvedRecipe, data_dir: Path | None = None) -> Declaration:
+def declare(
+    project: Project,
+    resolved: ResolvedRecipe,
+    data_dir: Path | None = None,
+    *,
+    digests: Mapping[str, str] | None = None,
+) -> Declaration:
     """Put together what decides the weights of `resolved`, from the project's code, data and environment as they are now.
 
     `data_dir` holds the partitions' manifests (default: the project's state; a model's commit has them under `model/data`).
+    `digests`: content digests of the partitions (`<dataset>/<key>`) where the caller has read them already.
     Raises UndeclarableError, naming every partition that is missing.
     """
     from mtac_assets.provenance import closure, distributions, environment, partitions
 
     folder = data_dir or project.state.data
     needed = partitions.needed(project, resolved)
-    data = partitions.content_digests(folder, needed.training, None if data_dir else project.state.cache)
-    missing = [
-        f"{dataset}/{key}"
-        for dataset, keys in needed.training.items()
-        for key in keys
-        if f"{dataset}/{key}" not in data
-    ]
+    if digests is None:
+        digests = partitions.content_digests(folder, needed.training, None if data_dir else project.state.cache)
+    names = [f"{dataset}/{key}" for dataset, keys in needed.training.items() for key in keys]
+    missing = [name for name in names if name not in digests]
     if missing:
         shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
         raise UndeclarableError(
@@ -98,7 +102,7 @@ def declare(project: Project, resolved: ResolvedRecipe, data_dir: Path | None = 
                 f"{len(missing)} partitions that the training window needs are not ingested: {shown}",
                 str(folder),
                 "a manifest for each of them",
-                f"mtac run {resolved.recipe.name} ingests what is missing",
+                f"mtac run {resolved.name} ingests what is missing",
             )
         )
     code = closure.closure_of_recipe(project, resolved)
@@ -108,7 +112,7 @@ def declare(project: Project, resolved: ResolvedRecipe, data_dir: Path | None = 
     return Declaration(
         recipe=resolved.identity_document(),
         code={name.removeprefix("code."): digest for name, digest in code.leaves.items()},
-        data=data,
+        data={name: digests[name] for name in names},
         environment=environment.declared(project, resolved, installed),
     )
 

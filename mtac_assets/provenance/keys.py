@@ -84,9 +84,9 @@ class Lookback:
 
     @classmethod
     def of(cls, project: Project, resolved: ResolvedRecipe) -> Lookback:
-        window = resolved.recipe.window
+        window = resolved.identity_document()["window"]
         begins = max((first for first in partitions.first_days(project, resolved) if first), default="")
-        return cls(partitions.spans_of(project, resolved), begins, window.history_days if window is not None else 0)
+        return cls(partitions.spans_of(project, resolved), begins, window["history_days"] if window is not None else 0)
 
     def keys(self, day: str) -> dict[str, tuple[str, ...]]:
         """Dataset to the partition keys that the features of `day` may look at."""

@@ -74,9 +74,9 @@ def plan(project: Project, resolved: ResolvedRecipe) -> Plan:
     trained or judged anew.
     """
     name = resolved.name
-    ingest = _ingest_steps(project, resolved)
+    ingest, digests = _ingest_steps(project, resolved)
     try:
-        declaration = declare(project, resolved)
+        declaration = declare(project, resolved, digests=digests)
     except UndeclarableError:
         steps = [*ingest, *_derived_steps(project, resolved), _model_step(resolved, "its data is not there yet")]
         return Plan((*steps, _report_step(resolved, "the model is trained anew")), None)
@@ -97,19 +97,30 @@ def plan(project: Project, resolved: ResolvedRecipe) -> Plan:
     return Plan(tuple(steps), model_id, declaration)
 
 
-def _ingest_steps(project: Project, resolved: ResolvedRecipe) -> list[Step]:
-    """Partitions that are missing, and those whose content was not stamped under the contract in force."""
+def _ingest_steps(project: Project, resolved: ResolvedRecipe) -> tuple[list[Step], dict[str, str]]:
+    """Partitions that are missing, and those whose content was not stamped under the contract in force; the digests of all
+    that are there (`<dataset>/<key>`)."""
     steps: list[Step] = []
+    digests: dict[str, str] = {}
     for dataset, keys in partitions.needed(project, resolved).everything.items():
-        stamped = partitions.stamped_contracts(project.state.data, dataset, keys, project.state.cache)
-        missing = tuple(key for key in keys if key not in stamped)
+        known = partitions.digests_and_contracts(project.state.data, dataset, keys, project.state.cache)
         contract = contract_in_force(project, dataset)
-        unstamped = tuple(key for key in keys if key in stamped and stamped[key] != contract)
+        missing: list[str] = []
+        unstamped: list[str] = []
+        for key in keys:
+            found = known.get(f"{dataset}/{key}")
+            if found is None:
+                missing.append(key)
+                continue
+            digests[f"{dataset}/{key}"] = found[0]
+            if found[1] != contract:
+                unstamped.append(key)
         reasons = [f"{_days(missing)} not there yet"] if missing else []
         reasons += [f"{_days(unstamped)} without a stamp of the contract in force"] if unstamped else []
         if reasons:
-            steps.append(Step(dataset, tuple(key for key in keys if key in {*missing, *unstamped}), "; ".join(reasons)))
-    return steps
+            wanted = {*missing, *unstamped}
+            steps.append(Step(dataset, tuple(key for key in keys if key in wanted), "; ".join(reasons)))
+    return steps, digests
 
 
 def contract_in_force(project: Project, dataset: str) -> str:
