@@ -24,7 +24,7 @@ from mtac_assets.spec.errors import CheckFailed
 from mtac_assets.spec.load import load_recipe
 from mtac_assets.spec.project import Project
 from mtac_assets.spec.resolved import ResolvedRecipe
-from mtac_assets_tests.orchestration.conftest import make_project, write_day
+from mtac_assets_tests.tides import make_project, write_day
 
 AS_OF = date(2024, 1, 8)
 
