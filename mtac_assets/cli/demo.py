@@ -31,15 +31,15 @@ def demo(json: Json = False) -> None:
     project = find_project()
     first, second = (load_recipe(project, RECIPE, (), moment) for moment in (FIRST, SECOND))
 
-    _step(1, "Ingest a year of flights and weather, day by day: contract, quarantine, digest, version")
+    _step(1, "Ingest a year of flights and weather, day by day")
     _ingest_year(
         project, [load_dataset(project, name) for name in (first.recipe.data.rows, *first.recipe.data.lookups)]
     )
-    _step(2, f"Train a model as of {FIRST}: features, training set, training, evaluation, a commit of its own")
+    _step(2, f"Train, evaluate and commit a model as of {FIRST}")
     champion = run_model(project, first)
     if not json:
         print_model(champion)
-    _step(3, "Rebuild it from its commit alone, in a clean room, and compare every bit")
+    _step(3, "Rebuild it from its commit alone, bit for bit")
     rebuilt = _reproduce(project, champion["model_id"], json)
     _step(4, "Ask the gates whether it may go live")
     decision = _promote(project, champion["model_id"], "the first champion", json)
@@ -49,7 +49,7 @@ def demo(json: Json = False) -> None:
         print_model(challenger)
     _step(6, "What changed between the two?")
     difference = _diff(project, champion["model_id"], challenger["model_id"], json)
-    _step(7, "Rebuild the challenger too, and let it challenge the champion on the same days")
+    _step(7, "Rebuild the challenger, and let it challenge")
     _reproduce(project, challenger["model_id"], json)
     challenge = _promote(project, challenger["model_id"], "fresher data", json)
     seconds = time.monotonic() - began
