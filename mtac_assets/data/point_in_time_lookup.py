@@ -102,9 +102,8 @@ class Lookup:
         oldest = moments - _timedelta_ns(max_age) + self._known_after
         found = (row_codes >= 0) & (record >= 0)
         found &= (np.append(records.codes, -1)[record] == row_codes) & (np.append(records.known, 0)[record] >= oldest)
-        picked = pd.DataFrame(records.frame[list(columns)]).reindex(np.where(found, record, -1))
-        picked.index = rows.index
-        return picked
+        picked = {name: _picked(records.frame[name].to_numpy(), record, found) for name in columns}
+        return pd.DataFrame(picked, index=rows.index)
 
     def _oldest(self, max_age: timedelta, before: timedelta) -> int:
         """The first day whose records can be young enough."""
@@ -162,6 +161,17 @@ class Lookup:
                     remedy="correct the name in the feature view",
                 )
             )
+
+
+def _picked(values: np.ndarray, record: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """The records' values, null where none was found; whole numbers then become floats, as they have no null."""
+    taken = values[record]
+    if found.all():
+        return taken
+    if taken.dtype.kind in "iub":
+        taken = taken.astype(np.float64)
+    taken[~found] = np.datetime64("NaT") if taken.dtype.kind == "M" else np.nan
+    return taken
 
 
 def _timedelta_ns(span: timedelta) -> int:

@@ -104,12 +104,13 @@ def test_recent_history_is_the_group_s_own_against_all(day: pd.DataFrame, read) 
     past = pd.concat([read("nyc_flights", key).to_pandas() for key in DAYS[:9]]).dropna(subset=["arr_delay"])
     overall = (past["arr_delay"] > 15).mean()
     for n in range(0, len(day), 97):
-        same = past[(past["origin"] == day["raw_origin"][n]) & (past["dest"] == day["raw_dest"][n])]["arr_delay"] > 15
-        expected = (same.sum() - len(same) * overall) / (len(same) + 10)
-        assert day["route_late"][n] == pytest.approx(expected, abs=1e-6)
+        alike = (past["carrier"] == day["raw_carrier"][n]) & (past["flight"] == day["raw_flight"][n])
+        late = past[alike]["arr_delay"] > 15
+        expected = (late.sum() - len(late) * overall) / (len(late) + 10)
+        assert day["flight_late"][n] == pytest.approx(expected, abs=1e-6)
 
 
 def test_the_first_day_of_all_has_no_history(definition: FeatureDefinition, read) -> None:
     first = FeatureRun(definition, read).compute(DAYS[0]).to_pandas()
-    assert first[["route_late", "aircraft_minutes"]].isna().all(axis=None)
+    assert first[["flight_late", "aircraft_minutes"]].isna().all(axis=None)
     assert not first[["departs_minute", "origin_hour_flights"]].isna().any(axis=None)

@@ -143,15 +143,7 @@ def _rain_before(rows: pd.DataFrame, observed: Lookup, before: timedelta) -> np.
 
 
 # What past flights may have in common with this one.
-GROUPS: dict[str, tuple[str, ...]] = {
-    "aircraft": ("tailnum",),
-    "flight": ("carrier", "flight"),
-    "route": ("origin", "dest"),
-    "dest": ("dest",),
-    "carrier_dest": ("carrier", "dest"),
-    "carrier_hour": ("carrier", "hour"),
-    "carrier_origin_hour": ("carrier", "origin", "hour"),
-}
+GROUPS: dict[str, tuple[str, ...]] = {"aircraft": ("tailnum",), "flight": ("carrier", "flight")}
 SMOOTHING = 10  # flights of no difference that are mixed into each group: three flights say little
 
 
