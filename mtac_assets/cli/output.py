@@ -92,6 +92,25 @@ def metric_text(metric: Mapping[str, Any] | None) -> str:
     return f"{metric['value']:.4f} [{metric['low']:.4f}, {metric['high']:.4f}]"
 
 
+def print_metrics(
+    metrics: Mapping[str, Mapping[str, Any] | None], baselines: Mapping[str, Mapping[str, Mapping[str, Any]]]
+) -> None:
+    """A model's metrics with their intervals, beside the baselines' values, in 80 columns."""
+    short = {"hist_gradient_boosting": "boosting", "logistic_regression": "logistic"}
+    columns = ["", "model", *(short.get(name, name.replace("_", " ")) for name in baselines)]
+    rows = [
+        [name.replace("_", " "), metric_text(metric)]
+        + [value_text(baseline.get(name)) for baseline in baselines.values()]
+        for name, metric in metrics.items()
+    ]
+    print_table("", columns, rows, right=columns[1:])
+
+
+def value_text(metric: Mapping[str, Any] | None) -> str:
+    """The value alone; a dash where there is none."""
+    return "–" if metric is None or metric.get("value") is None else f"{metric['value']:.4f}"
+
+
 def print_table(title: str, columns: Iterable[str], rows: Iterable[Sequence[str]], right: Iterable[str] = ()) -> None:
     """A table for people, on standard output."""
     from rich import box

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mtac_assets.cli.output import shown_path
@@ -9,6 +10,16 @@ from mtac_assets.provenance.files import read_json
 
 if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
+
+
+# As people read them: ranking before probabilities, the plainest baseline first.
+METRICS = ("roc_auc", "pr_auc", "log_loss", "brier", "calibration_error")
+BASELINES = ("base_rate", "logistic_regression", "hist_gradient_boosting")
+
+
+def in_order(found: Mapping[str, Any], order: Sequence[str]) -> dict[str, Any]:
+    """The same entries: those of `order` first, then the others."""
+    return {name: found[name] for name in (*order, *found) if name in found}
 
 
 def model_record(project: Project, model_id: str) -> dict[str, Any]:
@@ -23,8 +34,10 @@ def model_record(project: Project, model_id: str) -> dict[str, Any]:
         "as_of": report["as_of"],
         "fingerprint": read_json(pack / "declaration.json")["fingerprint"],
         "weights_digest": read_json(pack / "digests.json")["weights_digest"],
-        "metrics": report["metrics"],
-        "baselines": report["baselines"],
+        "metrics": in_order(report["metrics"], METRICS),
+        "baselines": {
+            name: in_order(metrics, METRICS) for name, metrics in in_order(report["baselines"], BASELINES).items()
+        },
         "test_rows": report["test"]["rows"],
         "report": shown_path(folder / "report.html"),
     }

@@ -58,13 +58,7 @@ def print_model(document: dict[str, Any]) -> None:
     out.print(f"\n[bold]{document['model_id']}[/]  {status}")
     as_of = f"as of {document['as_of']}, " if document["as_of"] else ""
     out.print(f"{as_of}weights {document['weights_digest'][:12]}, {document['test_rows']:,} test rows")
-    columns = ["", "model", *(name.replace("_", " ") for name in document["baselines"])]
-    rows = [
-        [name.replace("_", " "), output.metric_text(metric)]
-        + [output.metric_text(baseline.get(name)) for baseline in document["baselines"].values()]
-        for name, metric in document["metrics"].items()
-    ]
-    output.print_table("", columns, rows, right=columns[1:])
+    output.print_metrics(document["metrics"], document["baselines"])
     out.print(f"report   {document['report']}", soft_wrap=True)
     if document.get("mlflow_url"):
         out.print(f"MLflow   {document['mlflow_url']}", soft_wrap=True)

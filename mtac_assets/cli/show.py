@@ -10,6 +10,7 @@ from mtac_assets.cli import output
 from mtac_assets.cli.app import app
 from mtac_assets.cli.arguments import ModelId
 from mtac_assets.cli.output import Json
+from mtac_assets.cli.record import BASELINES, METRICS, in_order
 
 if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
@@ -56,8 +57,9 @@ def model_document(project: Project, prefix: str) -> dict[str, Any]:
     return {
         "schema_version": 1,
         **summary.document(),
+        "metrics": in_order(summary.metrics, METRICS),
         "approved_by": approvals[-1]["actor"] if approvals else None,
-        "baselines": report.get("baselines", {}),
+        "baselines": in_order(report.get("baselines", {}), BASELINES),
         "test": report.get("test"),
         "training": {
             key: read["training"].get(key) for key in ("steps", "epochs", "seconds", "peak_memory_bytes", "rows")
@@ -123,13 +125,7 @@ def _print(document: dict[str, Any]) -> None:
     for label, value in lines:
         out.print(f"  [dim]{label.ljust(width)}[/]  {value}", soft_wrap=True)
     if document["metrics"]:
-        columns = ["", "model", *(name.replace("_", " ") for name in document["baselines"])]
-        rows = [
-            [name.replace("_", " "), output.metric_text(metric)]
-            + [output.metric_text(baseline.get(name)) for baseline in document["baselines"].values()]
-            for name, metric in document["metrics"].items()
-        ]
-        output.print_table("", columns, rows, right=columns[1:])
+        output.print_metrics(document["metrics"], document["baselines"])
     for entry in document["decisions"]:
         verdict = f" {entry['verdict']}" if entry["verdict"] else ""
         out.print(
