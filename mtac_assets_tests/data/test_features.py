@@ -18,6 +18,7 @@ from mtac_assets.data.features_plan import feature_path, manifest_path, stale_ke
 from mtac_assets.data.features_view import FeatureError
 from mtac_assets.data.ingest import ingest
 from mtac_assets.data.partitions import stamp_path
+from mtac_assets.provenance.files import FileState
 from mtac_assets.spec.errors import MtacError
 from mtac_assets.spec.load import load_recipe
 
@@ -111,11 +112,11 @@ def test_a_day_alone_has_the_bytes_that_it_has_in_any_range(returns) -> None:
 def test_what_is_up_to_date_is_not_touched(returns) -> None:
     resolved, days = recipe(returns), returns.days(4)
     materialise(returns.project, resolved, days)
-    before = {day: feature_path(returns.project, "returns", day).stat() for day in days}
+    before = {day: FileState.of(feature_path(returns.project, "returns", day)) for day in days}
     heard = []
     result = materialise(returns.project, resolved, days, progress=heard.append)
     assert [day.status for day in result.days] == ["unchanged"] * 4 == [day.status for day in heard]
-    assert {day: feature_path(returns.project, "returns", day).stat() for day in days} == before
+    assert {day: FileState.of(feature_path(returns.project, "returns", day)) for day in days} == before
     assert stale_keys(returns.project, resolved, days) == {}
 
 

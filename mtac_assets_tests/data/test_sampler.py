@@ -48,10 +48,10 @@ def test_any_part_of_the_key_gives_another_order() -> None:
 
 
 def test_the_order_of_a_handful_of_rows_is_even() -> None:
-    """All 24 orders of four rows come up alike over 2,400 seeds: 100 times each, give or take five standard deviations."""
-    counts = Counter(tuple(indices(seed, "rows", 0, 4, 0, 4).tolist()) for seed in range(2400))
+    """All 24 orders of four rows come up alike over 960 seeds: 40 times each, give or take five standard deviations."""
+    counts = Counter(tuple(indices(seed, "rows", 0, 4, 0, 4).tolist()) for seed in range(960))
     assert len(counts) == 24
-    assert all(50 < count < 150 for count in counts.values())
+    assert all(9 <= count <= 71 for count in counts.values())
 
 
 def test_neighbours_are_unrelated() -> None:
