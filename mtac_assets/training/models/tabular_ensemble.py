@@ -162,6 +162,10 @@ class TabularEnsemble(nn.Module):
         self.head_bias_K = nn.Parameter(torch.zeros(settings.members, 1, 1))
         nn.init.uniform_(self.head_KD, -(settings.width**-0.5), settings.width**-0.5)
 
+    def decayed_parameters(self) -> list[nn.Parameter]:
+        """The matrices. Scales, biases and embeddings of categories are few and must be free to be what they are."""
+        return [self.numeric.weight_FQE, *(layer.weight_DI for layer in self.layers), self.head_KD]  # pyright: ignore[reportReturnType]
+
     def fit_constants(self, numeric_NF: Tensor, categorical_NC: Tensor, label_N: Tensor) -> None:
         """Preprocessing constants from the training split, once, before the first step. They are buffers: they travel with the weights."""
         self.numeric.fit_constants(numeric_NF)
