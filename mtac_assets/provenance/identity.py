@@ -17,6 +17,7 @@ from mtac_assets.provenance.digest import canonical_json, digest_json
 from mtac_assets.spec.errors import Finding, MtacError
 
 if TYPE_CHECKING:
+    from mtac_assets.provenance.partitions import Known
     from mtac_assets.spec.project import Project
     from mtac_assets.spec.resolved import ResolvedRecipe
 
@@ -79,21 +80,23 @@ def declare(
     resolved: ResolvedRecipe,
     data_dir: Path | None = None,
     *,
-    digests: Mapping[str, str] | None = None,
+    known: Known | None = None,
 ) -> Declaration:
     """Put together what decides the weights of `resolved`, from the project's code, data and environment as they are now.
 
     `data_dir` holds the partitions' manifests (default: the project's state; a model's commit has them under `model/data`).
-    `digests`: content digests of the partitions (`<dataset>/<key>`) where the caller has read them already.
+    `known`: what is needed and what of it is there, where the caller has read it already.
     Raises UndeclarableError, naming every partition that is missing.
     """
     from mtac_assets.provenance import closure, distributions, environment, partitions
 
     folder = data_dir or project.state.data
-    needed = partitions.needed(project, resolved)
-    if digests is None:
-        digests = partitions.content_digests(folder, needed.training, None if data_dir else project.state.cache)
-    names = [f"{dataset}/{key}" for dataset, keys in needed.training.items() for key in keys]
+    if known is None:
+        needed = partitions.needed(project, resolved)
+        cache = None if data_dir else project.state.cache
+        known = partitions.Known(needed, partitions.content_digests(folder, needed.training, cache))
+    digests = known.digests
+    names = [f"{dataset}/{key}" for dataset, keys in known.needed.training.items() for key in keys]
     missing = [name for name in names if name not in digests]
     if missing:
         shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")

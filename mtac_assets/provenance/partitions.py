@@ -47,6 +47,14 @@ class Needed:
         return {name: tuple(dict.fromkeys((*keys, *self.test.get(name, ())))) for name, keys in self.training.items()}
 
 
+@dataclass(frozen=True)
+class Known:
+    """What a model needs, and the content digests (`<dataset>/<key>`) of what of it is there."""
+
+    needed: Needed
+    digests: Mapping[str, str]
+
+
 def needed(project: Project, resolved: ResolvedRecipe) -> Needed:
     """Partitions of the rows dataset and the lookups: history, training and validation days; test days apart.
 

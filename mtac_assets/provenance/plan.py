@@ -74,9 +74,9 @@ def plan(project: Project, resolved: ResolvedRecipe) -> Plan:
     trained or judged anew.
     """
     name = resolved.name
-    ingest, digests = _ingest_steps(project, resolved)
+    ingest, known = _ingest_steps(project, resolved)
     try:
-        declaration = declare(project, resolved, digests=digests)
+        declaration = declare(project, resolved, known=known)
     except UndeclarableError:
         steps = [*ingest, *_derived_steps(project, resolved), _model_step(resolved, "its data is not there yet")]
         return Plan((*steps, _report_step(resolved, "the model is trained anew")), None)
@@ -97,18 +97,18 @@ def plan(project: Project, resolved: ResolvedRecipe) -> Plan:
     return Plan(tuple(steps), model_id, declaration)
 
 
-def _ingest_steps(project: Project, resolved: ResolvedRecipe) -> tuple[list[Step], dict[str, str]]:
-    """Partitions that are missing, and those whose content was not stamped under the contract in force; the digests of all
-    that are there (`<dataset>/<key>`)."""
+def _ingest_steps(project: Project, resolved: ResolvedRecipe) -> tuple[list[Step], partitions.Known]:
+    """Partitions that are missing, and those whose content was not stamped under the contract in force; and what is there."""
     steps: list[Step] = []
     digests: dict[str, str] = {}
-    for dataset, keys in partitions.needed(project, resolved).everything.items():
-        known = partitions.digests_and_contracts(project.state.data, dataset, keys, project.state.cache)
+    needed = partitions.needed(project, resolved)
+    for dataset, keys in needed.everything.items():
+        present = partitions.digests_and_contracts(project.state.data, dataset, keys, project.state.cache)
         contract = contract_in_force(project, dataset)
         missing: list[str] = []
         unstamped: list[str] = []
         for key in keys:
-            found = known.get(f"{dataset}/{key}")
+            found = present.get(f"{dataset}/{key}")
             if found is None:
                 missing.append(key)
                 continue
@@ -120,7 +120,7 @@ def _ingest_steps(project: Project, resolved: ResolvedRecipe) -> tuple[list[Step
         if reasons:
             wanted = {*missing, *unstamped}
             steps.append(Step(dataset, tuple(key for key in keys if key in wanted), "; ".join(reasons)))
-    return steps, digests
+    return steps, partitions.Known(needed, digests)
 
 
 def contract_in_force(project: Project, dataset: str) -> str:
