@@ -108,11 +108,16 @@ def evaluate(
 
 
 def _require_same_recipe(resolved: ResolvedRecipe, pack: Pack) -> None:
-    """A pack is judged by the recipe that it was trained by: another window would test on rows it may have learned from."""
+    """A pack is judged by the recipe that it was trained by, as of its own date or, as a champion is, of a later one.
+
+    An earlier date would test on rows that it may have learned from.
+    """
     trained = pack.document("recipe")
     ours = resolved.document()
+    later = trained["as_of"] is not None and ours["as_of"] is not None and trained["as_of"] < ours["as_of"]
+    free = ("as_of", "window") if later else ()
     for name in ("name", "as_of", "window", "data", "features"):
-        if trained[name] != ours[name]:
+        if name not in free and trained[name] != ours[name]:
             raise EvaluationError(
                 Finding(
                     f"the pack was trained with {name} = {trained[name]!r}",

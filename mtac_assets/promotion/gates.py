@@ -123,6 +123,9 @@ def champion(evidence: Evidence, gates: Gates, rules: Promotion) -> Iterator[Ver
     if found.get("invalid"):
         yield Verdict(name, False, found["invalid"], numbers)
         return
+    if found["p_value"] is None:
+        yield Verdict(name, False, f"not comparable: {found.get('reason') or 'no p-value'}", numbers)
+        return
     enough = at_least(found["effect"], rule.min_effect)
     significant = at_most(found["p_value"], rule.alpha)
     if enough and significant:

@@ -164,10 +164,9 @@ def _compare(
     if theirs.as_of is not None and resolved.as_of is not None and theirs.as_of > resolved.as_of:
         return {"invalid": f"the champion (as of {theirs.as_of}) may have learned from the rows it would be judged on"}
     # The champion's recipe and code, on the challenger's test days; its baselines are of no interest here.
-    evaluation = resolved.recipe.evaluation.model_copy(update={"baselines": ()})
-    window = {"window": resolved.recipe.window} if resolved.recipe.window is not None else {}
-    recipe = theirs.recipe.model_copy(update={"evaluation": evaluation, **window})
-    judged = replace(theirs, recipe=recipe, as_of=resolved.as_of)
+    evaluation = {**resolved.fields["evaluation"], "baselines": []}
+    fields = {**theirs.fields, "evaluation": evaluation, "window": resolved.fields["window"]}
+    judged = replace(theirs, fields=fields, as_of=resolved.as_of, history_start=resolved.history_start)
     out = folder.with_name(f"{folder.name}-champion")
     _evaluate(project, champion, judged, out)
     return _paired(folder, out, resolved, gate)

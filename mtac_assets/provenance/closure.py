@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from mtac_assets.provenance import partitions
 from mtac_assets.provenance.digest import sha256_file
 from mtac_assets.provenance.files import FileState
 from mtac_assets.provenance.finder import ENGINE, ENGINE_ROOT, Finder
@@ -69,7 +70,7 @@ def closure_of_recipe(
                     "write it, or correct the name in recipe.yaml",
                 )
             )
-    return closure_of(
+    found = closure_of(
         entry_modules,
         project.root,
         project.package,
@@ -77,6 +78,14 @@ def closure_of_recipe(
         folder=folder,
         memory=Memory(project.state.cache / "closure.json"),
     )
+    # What a dataset says of its columns decides which of them a feature may see.
+    files = project.datasets()
+    roles_of = partitions.column_roles(project, resolved)
+    roles = {f"code.{project.display(files[name])}::columns": digest for name, digest in roles_of.items()}
+    # The contract decides no bit (what it set aside shows in the content), but a commit without it could not be rebuilt.
+    beside = {path.resolve() for name in roles_of for path in files[name].parent.iterdir() if path.is_file()}
+    leaves = dict(sorted({**found.leaves, **roles}.items()))
+    return replace(found, leaves=leaves, files=tuple(sorted({*found.files, *beside})))
 
 
 def recipe_modules(resolved: ResolvedRecipe) -> list[str]:

@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtac_assets.provenance.digest import sha256_file
+from mtac_assets.provenance.digest import digest_json, sha256_file
 from mtac_assets.provenance.document import parse_object, read_object
 from mtac_assets.provenance.files import FileState, write_atomic
 from mtac_assets.provenance.memory import RACY_NS, Memory
@@ -218,22 +218,36 @@ def first_days(project: Project, resolved: ResolvedRecipe) -> list[str | None]:
     return [_span(project, name).first for name in _dataset_names(resolved)]
 
 
+def column_roles(project: Project, resolved: ResolvedRecipe) -> dict[str, str]:
+    """Dataset to the digest of what its `dataset.yaml` says of columns: key, event time, outcomes. Features depend on it."""
+    return {name: _read_dataset(project, name)[3] for name in _dataset_names(resolved)}
+
+
 def _span(project: Project, dataset: str) -> Span:
+    daily, first, last, _ = _read_dataset(project, dataset)
+    return Span(daily, first, last)
+
+
+def _read_dataset(project: Project, dataset: str) -> tuple[bool, str | None, str | None, str]:
+    """Whether it is daily, its first and last day, and the digest of its columns' roles; remembered by the file's state."""
     file = project.datasets().get(dataset)
-    memory = Memory(project.state.cache / "datasets.json")
+    memory = Memory(project.state.cache / "dataset-files.json")
     state = FileState.of(file) if file is not None else None
     kept: list[Any] | None = memory.get(str(file), state) if state is not None else None
     if kept is None:
         from mtac_assets.spec.dataset import DailyPartitions
         from mtac_assets.spec.load import load_dataset
 
-        cut = load_dataset(project, dataset).partitions
+        found = load_dataset(project, dataset)
+        cut = found.partitions
+        roles = digest_json(found.model_dump(mode="json", include={"key", "event_time", "outcome_columns"}))
         daily = isinstance(cut, DailyPartitions)
         kept = [daily, cut.start.isoformat() if daily else None, cut.end.isoformat() if daily and cut.end else None]
+        kept.append(roles)
         if state is not None:
             memory.put(str(file), state, value=kept)
             memory.save()
-    return Span(*kept)
+    return kept[0], kept[1], kept[2], kept[3]
 
 
 def _damaged(path: Path, error: str) -> PartitionDamagedError:

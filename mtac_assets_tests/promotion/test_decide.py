@@ -60,6 +60,22 @@ def test_the_life_of_two_models(line: Line, model: dict[str, Any]) -> None:
     assert line.mtac("verify", "--ledger")["errors"] == []
 
 
+def test_a_challenger_is_scored_beside_the_champion_on_the_same_rows(line: Line, model: dict[str, Any]) -> None:
+    """Gates are read when the decision is made: one added after training counts."""
+    line.mtac("reproduce", model["model_id"], "--by", "ada")
+    promote(line, model["model_id"])
+    second = line.mtac("run", "floods", "--as-of", LATER)["model_id"]
+    line.mtac("reproduce", second, "--by", "ada")
+    path = line.project.recipes()["floods"]
+    path.write_text(path.read_text() + "gates: {champion: {metric: log_loss, alpha: 0.05}}\n")
+    decision = promote(line, second, code=1)
+    assert failed(decision) == ["champion:log_loss"]
+    evidence = next(v for v in decision["verdicts"] if v["gate"] == "champion:log_loss")["evidence"]
+    assert evidence["champion"] == model["model_id"]
+    assert evidence["rows"] == 2 * 120
+    assert "too few" in evidence["reason"], "two test days tell nothing, and are not taken to"
+
+
 def test_one_bit_of_the_weights_is_found_before_promotion(line: Line, model: dict[str, Any]) -> None:
     line.mtac("reproduce", model["model_id"], "--by", "ada")
     path = line.root / ".mtac/models" / model["model_id"] / "model.safetensors"

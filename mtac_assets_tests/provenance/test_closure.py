@@ -31,6 +31,7 @@ def test_it_follows_imports_from_the_recipe_also_inside_functions(shop: Any) -> 
         "code.shop/defs/demand/features.py",
         "code.shop/defs/demand/beside.py",
         "code.shop/defs/demand/tills.csv",
+        "code.shop/defs/sales/dataset.yaml",
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -122,4 +124,22 @@ def test_compare_tells_new_gone_and_changed() -> None:
         Change("a", "1", None),
         Change("b", "1", "2"),
         Change("c", None, "3"),
+    ]
+
+
+def test_a_dataset_that_calls_another_column_an_outcome_makes_another_model(tmp_path: Path) -> None:
+    """What features may see of a row is decided in dataset.yaml, so it counts."""
+    from mtac_assets.provenance.closure import closure_of_recipe
+    from mtac_assets.spec.load import load_recipe
+    from mtac_assets.spec.project import find_project
+    from mtac_assets_tests.tides import make_project
+
+    project = make_project(tmp_path)
+    resolved = load_recipe(project, "floods", as_of=date(2024, 1, 8))
+    before = closure_of_recipe(project, resolved).leaves
+    path = project.datasets()["tides"]
+    path.write_text(path.read_text().replace("outcome_columns: [flooded]", "outcome_columns: [flooded, level]"))
+    after = closure_of_recipe(find_project(tmp_path), resolved).leaves
+    assert [leaf for leaf in before if before[leaf] != after[leaf]] == [
+        f"code.{project.package}/defs/tides/dataset.yaml::columns"
     ]
