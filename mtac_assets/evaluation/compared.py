@@ -29,6 +29,7 @@ def compare_report(
         b=b,
         same_rows=a["test"]["digest"] == b["test"]["digest"],
         comparisons=comparisons,
+        difference=difference,
         tone=_tone(comparisons),
         panels=[_panel(a, b, metric) for metric in METRICS],
         calibration=charts.calibration_chart([("a", a["calibration"]["model"]), ("b", b["calibration"]["model"])]),

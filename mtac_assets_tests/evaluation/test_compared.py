@@ -30,3 +30,17 @@ def test_what_differs_is_listed_leaf_by_leaf(report: dict[str, Any]) -> None:
     page = compare_report(report, other)
     assert "recipe: training.seed" in page
     assert "recipe: name" not in page
+
+
+def test_what_mtac_diff_found_is_shown(report: dict[str, Any]) -> None:
+    difference = {
+        "recipe": [{"leaf": "recipe.training.epochs", "old": "3", "new": "4"}],
+        "environment": [],
+        "data": [
+            {"dataset": "tides", "added": ["x"], "removed": [], "changed": [], "rows_old": 1000, "rows_new": 1200}
+        ],
+        "code": [{"file": "features.py", "text": "-old line\n+new line"}],
+    }
+    page = compare_report(report, report, difference=difference)
+    for text in ("training.epochs", "tides", "1,200", "features.py", "+new line"):
+        assert text in page
