@@ -95,6 +95,8 @@ evaluation:
   bootstrap: {unit: day, resamples: 100, confidence: 0.95, seed: 1}
   baselines: [base_rate, logistic_regression]
   min_slice_rows: 20
+gates:
+  baseline: {name: base_rate, metric: log_loss}
 triggers:
   schedule: {cron: "0 4 * * *", timezone: Europe/Berlin}
 """

@@ -165,7 +165,8 @@ def _compare(
         return {"invalid": f"the champion (as of {theirs.as_of}) may have learned from the rows it would be judged on"}
     # The champion's recipe and code, on the challenger's test days; its baselines are of no interest here.
     evaluation = {**resolved.fields["evaluation"], "baselines": []}
-    fields = {**theirs.fields, "evaluation": evaluation, "window": resolved.fields["window"]}
+    no_gates = Gates().model_dump(mode="json")
+    fields = {**theirs.fields, "evaluation": evaluation, "window": resolved.fields["window"], "gates": no_gates}
     judged = replace(theirs, fields=fields, as_of=resolved.as_of, history_start=resolved.history_start)
     out = folder.with_name(f"{folder.name}-champion")
     _evaluate(project, champion, judged, out)

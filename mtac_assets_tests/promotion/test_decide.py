@@ -67,7 +67,7 @@ def test_a_challenger_is_scored_beside_the_champion_on_the_same_rows(line: Line,
     second = line.mtac("run", "floods", "--as-of", LATER)["model_id"]
     line.mtac("reproduce", second, "--by", "ada")
     path = line.project.recipes()["floods"]
-    path.write_text(path.read_text() + "gates: {champion: {metric: log_loss, alpha: 0.05}}\n")
+    path.write_text(path.read_text().replace("gates:\n", "gates:\n  champion: {metric: log_loss, alpha: 0.05}\n"))
     decision = promote(line, second, code=1)
     assert failed(decision) == ["champion:log_loss"]
     evidence = next(v for v in decision["verdicts"] if v["gate"] == "champion:log_loss")["evidence"]
