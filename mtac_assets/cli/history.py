@@ -63,9 +63,9 @@ def print_history(project: Project, recipe: str) -> None:
     rows = [
         [
             str(entry.sequence),
-            entry.at[:19].replace("T", " "),
+            entry.at[:16].replace("T", " "),
             entry.kind,
-            entry.model_id or "",
+            (entry.model_id or "").removeprefix(f"{recipe}-"),
             entry.actor,
             _told(entry.kind, entry.evidence, entry.reason),
         ]

@@ -118,8 +118,13 @@ def print_table(title: str, columns: Iterable[str], rows: Iterable[Sequence[str]
 
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     numeric = set(right)
-    for column in columns:
-        table.add_column(column, justify="right" if column in numeric else "left", overflow="fold")
+    names = list(columns)
+    last = names[-1]
+    for column in names:
+        # The last column is the one that may be long; the others keep to one line.
+        table.add_column(
+            column, justify="right" if column in numeric else "left", overflow="fold", no_wrap=column != last
+        )
     for row in rows:
         table.add_row(*row)
     console().print(table)
