@@ -7,6 +7,7 @@ end is a line not yet written.
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -67,20 +68,29 @@ def follow(progress: Path | None, send: Callable[[list[Point]], None]) -> Iterat
 
 
 class _Tail:
-    """Whole lines appended to a file since the last look."""
+    """Whole lines appended to a file since the last look. A resuming trainer puts another file in its place, which begins
+    with lines of the old one: those are not told twice."""
 
     def __init__(self, path: Path, skip: int) -> None:
         self._path = path
         self._offset = skip
+        self._inode = path.stat().st_ino if path.exists() else None
+        self._seen: set[bytes] = set()
 
     def lines(self) -> Iterable[dict[str, Any]]:
         if not self._path.exists():
             return []
         with self._path.open("rb") as stream:
+            inode = os.fstat(stream.fileno()).st_ino
+            if self._inode is not None and inode != self._inode:
+                self._offset = 0
+            self._inode = inode
             stream.seek(self._offset)
             whole, newline, _ = stream.read().rpartition(b"\n")
         self._offset += len(whole) + len(newline)
-        return [json.loads(line) for line in whole.splitlines() if line.strip()]
+        new = [line for line in whole.splitlines() if line.strip() and line not in self._seen]
+        self._seen.update(new)
+        return [json.loads(line) for line in new]
 
 
 def _numbers(value: dict[str, Any], prefix: str) -> Iterator[tuple[str, float]]:
