@@ -120,7 +120,7 @@ def test_state_goes_out_and_in_without_losing_a_bit(train):
     one, other = TrainingState(ensemble(train), training), TrainingState(ensemble(train, dropout=0.3), training)
     train_step(one, train, training, 0, schedule)
     other.restore(one.tensors())
-    other.model.networks[0].dropout = one.model.networks[0].dropout
+    other.model.dropout = one.model.dropout
     for step in (1, 2):
         for state in (one, other):
             train_step(state, train, training, step, schedule)

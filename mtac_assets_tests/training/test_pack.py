@@ -34,9 +34,9 @@ def reseal(pack: Pack, name: str) -> Pack:
 def flip_last_bit_of_a_weight(pack: Pack) -> str:
     path = pack.folder / "model.safetensors"
     tensors = safetensors.torch.load_file(path)
-    tensors["networks.0.head_KD"].view(torch.int32)[0, 0, 0] ^= 1
+    tensors["head_KD"].view(torch.int32)[0, 0, 0] ^= 1
     path.write_bytes(safetensors.torch.save(tensors))
-    return "networks.0.head_KD"
+    return "head_KD"
 
 
 def test_a_pack_is_what_was_sealed(pack):
@@ -81,7 +81,7 @@ def test_an_unreadable_seal_is_refused(pack, seal):
 def test_a_model_that_scores_its_golden_rows_otherwise_is_not_loaded(pack):
     path = pack.folder / "model.safetensors"
     tensors = safetensors.torch.load_file(path)
-    tensors["networks.0.head_bias_K"] += 0.01
+    tensors["head_bias_K"] += 0.01
     path.write_bytes(safetensors.torch.save(tensors))
     with pytest.raises(PackInvalid, match="golden row"):
         load(reseal(pack, "model.safetensors").folder)

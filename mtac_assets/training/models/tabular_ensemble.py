@@ -37,12 +37,8 @@ class Schema(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """`model.settings` of the recipe. Widths and counts are numbers of units; `dropout` is a probability.
+    """`model.settings` of the recipe. Widths and counts are numbers of units; `dropout` is a probability."""
 
-    `networks` are trained side by side on the same rows and share nothing; `members` share their network's matrices.
-    """
-
-    networks: int = 1
     members: int = 16
     depth: int = 2
     width: int = 128
@@ -52,28 +48,33 @@ class Settings:
     categorical_embedding: int = 8
 
     def __post_init__(self) -> None:
-        for name in ("networks", "members", "depth", "width", "bins", "numeric_embedding", "categorical_embedding"):
+        for name in ("members", "depth", "width", "bins", "numeric_embedding", "categorical_embedding"):
             if getattr(self, name) < 1:
                 raise ValueError(f"model.settings.{name} is {getattr(self, name)}; at least 1 is needed")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"model.settings.dropout is {self.dropout}; at least 0 and below 1 is needed")
 
 
-class Bins(nn.Module):
-    """Numeric features as positions among the quantiles of the training split: [B, F] -> [B, F, Q], each in 0..1.
+class PiecewiseLinear(nn.Module):
+    """Numeric features as sums of ramps between quantiles of the training split: [B, F] -> [B, F * E].
 
     A value fills the bins below it (1), its own bin in part, and none above (0): order is kept, and the network may bend at each
-    quantile. A missing value fills no bin. Values outside the training split's range saturate at its ends: what lies beyond was never
-    learned, and a far outlier must not dominate a row.
+    quantile. A missing value fills no bin and gets a learned vector of its own. Values outside the training split's range saturate at its
+    ends: what lies beyond was never learned, and a far outlier must not dominate a row.
     """
 
     edges: Tensor
     inverse_width: Tensor
 
-    def __init__(self, features: int, bins: int) -> None:
+    def __init__(self, features: int, bins: int, embedding: int) -> None:
         super().__init__()
         self.register_buffer("edges", torch.zeros(features, bins))
         self.register_buffer("inverse_width", torch.zeros(features, bins))
+        self.weight_FQE = nn.Parameter(torch.empty(features, bins, embedding))
+        self.bias_FE = nn.Parameter(torch.empty(features, embedding))
+        self.missing_FE = nn.Parameter(torch.empty(features, embedding))
+        for parameter in (self.weight_FQE, self.bias_FE, self.missing_FE):
+            nn.init.uniform_(parameter, -(bins**-0.5), bins**-0.5)
 
     def fit_constants(self, numeric_NF: Tensor) -> None:
         """Bins from the quantiles of the known values. Bins of no width (repeated values, a constant column) stay empty for ever."""
@@ -93,21 +94,7 @@ class Bins(nn.Module):
         missing_BF = torch.isnan(numeric_BF)
         known_BF = torch.where(missing_BF, 0, numeric_BF)
         filled_BFQ = ((known_BF[..., None] - self.edges) * self.inverse_width).clamp(0, 1)
-        return filled_BFQ * ~missing_BF[..., None]
-
-
-class NumericEmbedding(nn.Module):
-    """A sum of ramps for each feature, or a vector of its own where the value is missing: [B, F, Q], [B, F] -> [B, F * E]."""
-
-    def __init__(self, features: int, bins: int, embedding: int) -> None:
-        super().__init__()
-        self.weight_FQE = nn.Parameter(torch.empty(features, bins, embedding))
-        self.bias_FE = nn.Parameter(torch.empty(features, embedding))
-        self.missing_FE = nn.Parameter(torch.empty(features, embedding))
-        for parameter in (self.weight_FQE, self.bias_FE, self.missing_FE):
-            nn.init.uniform_(parameter, -(bins**-0.5), bins**-0.5)
-
-    def forward(self, filled_BFQ: Tensor, missing_BF: Tensor) -> Tensor:
+        filled_BFQ = filled_BFQ * ~missing_BF[..., None]
         embedded_FBE = torch.bmm(filled_BFQ.transpose(0, 1), self.weight_FQE)
         embedded_BFE = embedded_FBE.transpose(0, 1) + torch.where(missing_BF[..., None], self.missing_FE, self.bias_FE)
         return embedded_BFE.flatten(1)
@@ -156,15 +143,17 @@ class EnsembleLayer(nn.Module):
         return torch.addcmul(self.bias_KD, functional.linear(x_KBI, self.weight_DI), self.scale_KD)
 
 
-class Network(nn.Module):
-    """One network of K members over embeddings of its own: filled bins, missing marks and categories -> logits [K, B, 1]."""
+class TabularEnsemble(nn.Module):
+    """forward(numeric_BF float32 with NaN for missing, categorical_BC int) -> logits_BK; the prediction is the mean probability over K."""
 
     def __init__(self, schema: Schema, settings: Settings) -> None:
         super().__init__()
-        features, categories = len(schema.numeric), len(schema.vocabulary_sizes)
-        self.numeric = NumericEmbedding(features, settings.bins, settings.numeric_embedding)
+        self.numeric = PiecewiseLinear(len(schema.numeric), settings.bins, settings.numeric_embedding)
         self.categories = Categories(schema.vocabulary_sizes, settings.categorical_embedding)
-        inputs = features * settings.numeric_embedding + categories * settings.categorical_embedding
+        inputs = (
+            len(schema.numeric) * settings.numeric_embedding
+            + len(schema.vocabulary_sizes) * settings.categorical_embedding
+        )
         widths = [inputs, *[settings.width] * settings.depth]
         self.layers = nn.ModuleList(
             EnsembleLayer(settings.members, low, high) for low, high in itertools.pairwise(widths)
@@ -177,43 +166,23 @@ class Network(nn.Module):
         self.head_bias_K = nn.Parameter(torch.zeros(settings.members, 1, 1))
         nn.init.uniform_(self.head_KD, -(settings.width**-0.5), settings.width**-0.5)
 
-    def matrices(self) -> list[nn.Parameter]:
-        return [self.numeric.weight_FQE, *(layer.weight_DI for layer in self.layers), self.head_KD]  # pyright: ignore[reportReturnType]
-
-    def forward(self, filled_BFQ: Tensor, missing_BF: Tensor, categorical_BC: Tensor) -> Tensor:
-        x_BI = torch.cat((self.numeric(filled_BFQ, missing_BF), self.categories(categorical_BC)), dim=1)
-        x_KBD = x_BI[None]
-        for layer in self.layers:
-            x_KBD = drop(functional.relu(layer(x_KBD)), self.dropout if self.training else 0.0)
-        return torch.baddbmm(self.head_bias_K, x_KBD, self.head_KD)
-
-
-class TabularEnsemble(nn.Module):
-    """forward(numeric_BF float32 with NaN for missing, categorical_BC int) -> logits [B, networks * K].
-
-    The prediction is the mean probability over all members of all networks.
-    """
-
-    def __init__(self, schema: Schema, settings: Settings) -> None:
-        super().__init__()
-        self.bins = Bins(len(schema.numeric), settings.bins)
-        self.networks = nn.ModuleList(Network(schema, settings) for _ in range(settings.networks))
-
     def decayed_parameters(self) -> list[nn.Parameter]:
         """The matrices. Scales, biases and embeddings of categories are few and must be free to be what they are."""
-        return [matrix for network in self.networks for matrix in network.matrices()]  # pyright: ignore[reportCallIssue]
+        return [self.numeric.weight_FQE, *(layer.weight_DI for layer in self.layers), self.head_KD]  # pyright: ignore[reportReturnType]
 
     def fit_constants(self, numeric_NF: Tensor, categorical_NC: Tensor, label_N: Tensor) -> None:
         """Preprocessing constants from the training split, once, before the first step. They are buffers: they travel with the weights."""
-        self.bins.fit_constants(numeric_NF)
+        self.numeric.fit_constants(numeric_NF)
         rate = label_N.double().mean().clamp(1e-4, 1 - 1e-4)
         with torch.no_grad():
-            for network in self.networks:
-                network.head_bias_K.fill_(float(torch.logit(rate)))  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
+            self.head_bias_K.fill_(float(torch.logit(rate)))
 
     def forward(self, numeric_BF: Tensor, categorical_BC: Tensor) -> Tensor:
-        filled_BFQ, missing_BF = self.bins(numeric_BF), torch.isnan(numeric_BF)
-        logits_KB1 = torch.cat([network(filled_BFQ, missing_BF, categorical_BC) for network in self.networks])
+        x_BI = torch.cat((self.numeric(numeric_BF), self.categories(categorical_BC)), dim=1)
+        x_KBD = x_BI[None]
+        for layer in self.layers:
+            x_KBD = drop(functional.relu(layer(x_KBD)), self.dropout if self.training else 0.0)
+        logits_KB1 = torch.baddbmm(self.head_bias_K, x_KBD, self.head_KD)
         return logits_KB1.squeeze(2).T
 
 
