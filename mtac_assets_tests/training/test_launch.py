@@ -57,8 +57,8 @@ def test_a_recipe_becomes_a_pack_that_predicts(project, tmp_path):
     )
     scores = load(tmp_path / "out").predict(frame)
     assert scores.shape == (4,)
-    assert scores[0] > 0.8
-    assert scores[1] < 0.2
+    assert scores[0] > 0.6
+    assert scores[1] < 0.4
     assert load(tmp_path / "out").predict(frame[::-1]).tolist() == pytest.approx(scores[::-1].tolist(), abs=1e-7)
     with pytest.raises(MtacError, match="length"):
         load(tmp_path / "out").predict(frame.drop(columns="length"))
