@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ BATCH_SIZE = 1000
 CONCURRENT_RUNS = 4
 SERVER_CONFIG = "dagster.yaml"
 COMMAND_LINE_CONFIG = "command-line.yaml"
+DATABASES_MADE = ".databases-made"
 KEEP_TICKS_DAYS = {"skipped": 7, "failure": 30, "success": 90}
 
 
@@ -44,6 +46,7 @@ def prepare_dagster_home(project: Project) -> Path:
     _write(home / SERVER_CONFIG, configuration(project) | {"compute_logs": _captured_logs(home)})
     nothing = {"module": "dagster.core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
     _write(home / COMMAND_LINE_CONFIG, configuration(project) | {"compute_logs": nothing})
+    _create_databases(project, home)
     return home
 
 
@@ -64,6 +67,34 @@ def instance(project: Project) -> Iterator[dg.DagsterInstance]:
             del os.environ[BATCH_SIZE_VARIABLE]
         else:
             os.environ[BATCH_SIZE_VARIABLE] = before
+
+
+def _create_databases(project: Project, home: Path) -> None:
+    """Make Dagster's tables, one process at a time: two that make them together leave a database without its revision."""
+    made = home / DATABASES_MADE
+    databases = [
+        home / "history" / "runs.db",
+        home / "history" / "runs" / "index.db",
+        home / "schedules" / "schedules.db",
+    ]
+
+    def complete() -> bool:
+        return made.exists() and all(database.exists() for database in databases)
+
+    if complete():
+        return
+    import dagster as dg
+
+    with (home / "create.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if complete():
+            return
+        made.unlink(missing_ok=True)
+        with dg.DagsterInstance.from_config(str(home), COMMAND_LINE_CONFIG) as opened:
+            limit_trainings(opened, project.environment.limits.concurrent_trainings)
+            opened.all_instigator_state()
+            opened.get_runs_count()
+        write_atomic(made, b"")
 
 
 def limit_trainings(opened: dg.DagsterInstance, limit: int) -> None:

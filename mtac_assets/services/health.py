@@ -6,9 +6,11 @@ import http.client
 import json
 import urllib.error
 import urllib.request
+from typing import Any
 
 TIMEOUT_SECONDS = 5.0
 DAEMONS_QUERY = "{ instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } } }"
+LOCATIONS_QUERY = "{ locationStatusesOrError { ... on WorkspaceLocationStatusEntries { entries { loadStatus } } } }"
 
 
 def answers(url: str) -> bool:
@@ -22,20 +24,30 @@ def answers(url: str) -> bool:
 
 def daemons_healthy(webserver: str) -> bool:
     """Whether every daemon that the instance requires has a fresh heartbeat, as the web server sees it."""
+    data = _asked(webserver, DAEMONS_QUERY)
+    health = ((data.get("instance") or {}).get("daemonHealth") or {}).get("allDaemonStatuses") or []
+    required = [status for status in health if status["required"]]
+    return bool(required) and all(status["healthy"] for status in required)
+
+
+def locations_loaded(webserver: str) -> bool:
+    """Whether the web server has tried all its code locations; one with an error is loaded too: its page shows the error."""
+    entries = (_asked(webserver, LOCATIONS_QUERY).get("locationStatusesOrError") or {}).get("entries") or []
+    return bool(entries) and all(entry["loadStatus"] == "LOADED" for entry in entries)
+
+
+def _asked(webserver: str, query: str) -> dict[str, Any]:
     request = urllib.request.Request(
         f"{webserver}/graphql",
-        data=json.dumps({"query": DAEMONS_QUERY}).encode(),
+        data=json.dumps({"query": query}).encode(),
         headers={"Content-Type": "application/json"},
     )
     try:
         with _opener().open(request, timeout=TIMEOUT_SECONDS) as response:
             answer = json.loads(response.read())
     except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError):
-        return False
-    data = answer.get("data") or {}
-    health = ((data.get("instance") or {}).get("daemonHealth") or {}).get("allDaemonStatuses") or []
-    required = [status for status in health if status["required"]]
-    return bool(required) and all(status["healthy"] for status in required)
+        return {}
+    return answer.get("data") or {}
 
 
 def _opener() -> urllib.request.OpenerDirector:

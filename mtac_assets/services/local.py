@@ -76,7 +76,7 @@ def _dagster(project: Project, environment: Mapping[str, str]) -> list[Service]:
             project.root,
             logs / "dagster-webserver.log",
             environment,
-            partial(health.answers, f"{url}/server_info"),
+            partial(health.locations_loaded, url),
             url,
         ),
         Service(

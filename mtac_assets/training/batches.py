@@ -9,6 +9,7 @@ the rest of its batch (at most batch_size - 1 rows) comes from the order that wo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from mtac_assets.spec.errors import Finding
 from mtac_assets.training.errors import TrainingRefused
 
 SOURCE = "rows"
+PLACES_AT_ONCE = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,19 @@ def steps_of(rows: int, epochs: int, batch_size: int) -> int:
 
 def rows_of_step(seed: int, rows: int, step: int, batch_size: int) -> np.ndarray:
     """int64 [batch_size]: the rows that step `step` (from 0) learns from. A pure function: no state, no order of asking."""
-    place, end = step * batch_size, (step + 1) * batch_size
+    steps = max(1, min(PLACES_AT_ONCE, rows) // batch_size)
+    first = step // steps * steps
+    stretch = _rows_of_places(seed, rows, first * batch_size, (first + steps) * batch_size)
+    return stretch[(step - first) * batch_size : (step - first + 1) * batch_size].copy()
+
+
+@lru_cache(maxsize=2)
+def _rows_of_places(seed: int, rows: int, place: int, end: int) -> np.ndarray:
+    """Rows at places `place` to `end` of the endless stream. Many at a time, because a batch alone costs 0.5 ms of numpy calls."""
     parts = []
     while place < end:
         epoch, start = divmod(place, rows)
         count = min(rows - start, end - place)
         parts.append(indices(seed, SOURCE, epoch, rows, start, count))
         place += count
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return np.concatenate(parts)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import dagster as dg
@@ -46,3 +48,21 @@ def test_a_changed_limit_reaches_the_home_and_the_pool(project: Project) -> None
     with homes.instance(changed) as opened:
         assert {pool.name: pool.limit for pool in opened.event_log_storage.get_pool_limits()} == {"training": 3}
         assert opened.run_monitoring_max_runtime_seconds == 77
+
+
+def test_processes_that_open_a_new_home_at_once_all_can(project: Project) -> None:
+    """The web server, the daemon and a `mtac run` beside them: Dagster's own making of tables is not safe for that."""
+    code = (
+        "from mtac_assets.orchestration import instance as homes\n"
+        "from mtac_assets.spec.project import find_project\n"
+        "with homes.instance(find_project()) as opened: opened.all_instigator_state(); opened.get_runs_count()"
+    )
+    together = [
+        subprocess.Popen(
+            [sys.executable, "-W", "error::UserWarning", "-c", code], cwd=project.root, stderr=subprocess.PIPE
+        )
+        for _ in range(3)
+    ]
+    for process in together:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors.decode()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ from mtac_assets.services import health
 from mtac_assets.spec.load import load_recipe
 from mtac_assets.spec.project import Project, find_project
 from mtac_assets_tests.browser import Browser, browser  # noqa: F401  (a fixture)
+from mtac_assets_tests.free_ports import free_port
 
 pytestmark = pytest.mark.browser
 AS_OF = "2013-03-20"
@@ -55,9 +55,7 @@ def served(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
         line = run_line(project, load_recipe(project, "flight_delays", SMALLER, date.fromisoformat(AS_OF)))
     finally:
         sys.path.remove(str(project.root))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     log = project.root / "webserver.log"
     command = [sys.executable, "-m", "dagster_webserver", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]

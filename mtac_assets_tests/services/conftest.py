@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import pytest
 
 from mtac_assets.services import health
 from mtac_assets.services.supervise import Service
+from mtac_assets_tests.free_ports import free_port
 
 SERVER = """
 import http.server, os, subprocess, sys
@@ -26,12 +26,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *args): print("asked", flush=True)
 http.server.ThreadingHTTPServer(("127.0.0.1", {port}), Handler).serve_forever()
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture

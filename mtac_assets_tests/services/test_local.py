@@ -19,7 +19,7 @@ from mtac_assets.services import health, local
 from mtac_assets.services.local import NotStartable
 from mtac_assets.spec.environment import Environment, Limits, Mlflow, Ports, Promotion
 from mtac_assets.spec.project import Project
-from mtac_assets_tests.services.conftest import free_port
+from mtac_assets_tests.free_ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFINITIONS = """
@@ -94,7 +94,10 @@ def until_up(up: subprocess.Popen[str]) -> dict[str, dict[str, str]]:
     while line := up.stdout.readline():
         text += line
         if line == "}\n":
-            return {entry["name"]: entry for entry in json.loads(text)["services"]}
+            said = json.loads(text)
+            if "services" not in said:
+                pytest.fail(f"it did not come up: {text}")
+            return {entry["name"]: entry for entry in said["services"]}
     assert up.stderr is not None
     pytest.fail(f"it ended before it was up: {text}{up.stderr.read()}")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from mtac_assets.spec.environment import Environment, Limits, Mlflow, Ports, Pro
 from mtac_assets.spec.project import Project
 from mtac_assets.tracking.connection import connected
 from mtac_assets_tests.browser import browser  # noqa: F401
+from mtac_assets_tests.free_ports import free_port
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -29,12 +29,6 @@ def _environment() -> Environment:
         limits=Limits(run_seconds=3600),
         promotion=Promotion(branches=("*",), require_clean=False, require_approval=False),
     )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="session")
