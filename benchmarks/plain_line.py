@@ -8,6 +8,7 @@ from pathlib import Path
 
 
 def main(as_of: str) -> None:
+    from dataclasses import replace
     from datetime import date
 
     from mtac_assets.data import features, ingest, training_set
@@ -26,7 +27,8 @@ def main(as_of: str) -> None:
     from mtac_assets.training.inputs import gather
     from mtac_assets.training.run import run
 
-    inputs = gather(project, resolved, project.state.data)
+    # A trainer that was given no project asks of no module whether the fingerprint covers it: here all of them are loaded.
+    inputs = replace(gather(project, resolved, project.state.data), project=None)
     pack = project.state.models / inputs.model_id
     run(inputs, pack, "plain", may_resume=False, sinks=(), stop=lambda: False)
 
