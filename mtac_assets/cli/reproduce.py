@@ -10,10 +10,10 @@ from mtac_assets.cli import output
 from mtac_assets.cli.app import app
 from mtac_assets.cli.arguments import By, ModelId, Reason, person
 from mtac_assets.cli.output import Json
-from mtac_assets.spec.errors import EXIT_CHECK_FAILED, Finding, MtacError
+from mtac_assets.spec.errors import EXIT_CHECK_FAILED
 
 if TYPE_CHECKING:
-    from mtac_assets.promotion.reproduce import Reproduction, Segments
+    from mtac_assets.promotion.reproduce import Reproduction
 
 WORDS = {
     "identical": "[bold green]identical[/]  every bit came out the same",
@@ -41,7 +41,7 @@ def reproduce(
     json: Json = False,
 ) -> int:
     """Train a model a second time from its commit alone, and compare the weights. The verdict goes into the ledger."""
-    from mtac_assets.promotion.reproduce import Request, reproduce
+    from mtac_assets.promotion.reproduce import Request, parse_segments, reproduce
     from mtac_assets.spec.project import find_project
 
     request = Request(parse_segments(segments), workers, seed, allow_environment, install)
@@ -51,18 +51,6 @@ def reproduce(
     else:
         print_reproduction(done)
     return 0 if done.verdict == "identical" else EXIT_CHECK_FAILED
-
-
-def parse_segments(text: str) -> Segments:
-    if text == "whole":
-        return "whole"
-    if text == "all":
-        return "all"
-    if text.isdecimal() and int(text) > 0:
-        return int(text)
-    raise MtacError(
-        Finding(f"{text!r} names no segments", "--segments", "`whole`, `all` or a number from 1", "try --segments all")
-    )
 
 
 def print_reproduction(done: Reproduction) -> None:

@@ -21,9 +21,21 @@ from mtac_assets.provenance.files import read_json, write_json
 from mtac_assets.spec.errors import CheckFailed, Finding, MtacError
 from mtac_assets.spec.project import Project
 from mtac_assets.spec.resolved import ResolvedRecipe
-from mtac_assets.training import flags
+from mtac_assets.training import ahead, flags
 
 MODULE = "mtac_assets.evaluation"
+LIBRARIES = (
+    "torch",
+    "safetensors.torch",
+    "pandas",
+    "pyarrow.parquet",
+    "scipy.stats",
+    "sklearn.ensemble",
+    "sklearn.linear_model",
+    "sklearn.compose",
+    "matplotlib.figure",
+    "jinja2",
+)
 
 
 def evaluate(
@@ -52,23 +64,29 @@ def evaluate(
         command += ["--data", str(data_dir or project.state.data), "--errors", str(errors)]
         if champion is not None:
             command += ["--champion", str(champion)]
-        variables = {
-            **os.environ,
-            **flags.variables(resolved.recipe.training),
-            "APP_ENV": project.environment.name,
-            **(pipes or {}),
-        }
+        variables = {**_variables(project, resolved), **(pipes or {})}
         code = _run(command, project.root, variables, project.environment.limits.run_seconds, on_note)
         if code != 0:
             raise _failure(code, errors, final)
     return final
 
 
+def prepare(project: Project, resolved: ResolvedRecipe) -> None:
+    """Begin the process of an evaluation whose notes will be read, to load its libraries while the training ends."""
+    ahead.prepare(MODULE, LIBRARIES, project.root, _variables(project, resolved), stderr=subprocess.PIPE)
+
+
+def _variables(project: Project, resolved: ResolvedRecipe) -> dict[str, str]:
+    return {**os.environ, **flags.variables(resolved.recipe.training), "APP_ENV": project.environment.name}
+
+
 def _run(
     command: list[str], root: Path, variables: dict[str, str], limit: float, on_note: Callable[[str], None] | None
 ) -> int:
     """The child's exit code. It leads a session of its own, which is ended with it, at the limit or by our own end."""
-    child = subprocess.Popen(
+    arguments = command[command.index(MODULE) + 1 :]
+    child = ahead.take(MODULE, arguments, root, variables) if on_note is not None else None
+    child = child or subprocess.Popen(
         command,
         cwd=root,
         env=variables,

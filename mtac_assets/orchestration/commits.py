@@ -27,7 +27,7 @@ def commit_data(context: dg.AssetExecutionContext, project: Project, dataset: st
     from mtac_assets.provenance.record import record_data
 
     try:
-        commit = record_data(project, dataset, keys, trigger=_trigger(context), actor=_actor(context))
+        commit = record_data(project, dataset, keys, trigger=_trigger(context), actor=actor_of(context))
     except GitError as error:
         context.log.warning(f"the data's history was not written: {error}")
     else:
@@ -41,12 +41,13 @@ def commit_model(
     """The model's commit; its id. Raises MtacError where the model could not be rebuilt from it."""
     from mtac_assets.provenance.record import record_model
 
-    return record_model(project, resolved, pack, report, trigger=_trigger(context), actor=_actor(context))
+    return record_model(project, resolved, pack, report, trigger=_trigger(context), actor=actor_of(context))
 
 
 def _trigger(context: dg.AssetExecutionContext) -> str:
     return context.run.tags.get(TRIGGER_TAG, A_PERSON)
 
 
-def _actor(context: dg.AssetExecutionContext) -> str:
+def actor_of(context: dg.AssetExecutionContext) -> str:
+    """Who started the run, as far as it knows."""
     return context.run.tags.get(ACTOR_TAG, "")

@@ -66,6 +66,27 @@ def train_job(place: RecipePlace) -> Any:
     )
 
 
+def reproduce_job(place: RecipePlace) -> Any:
+    """Train one recorded model again from its commit, and compare."""
+    return _one_asset(place, "reproduction", "reproduce", f"Rebuild a model of `{place.name}` and compare all bits.")
+
+
+def promote_job(place: RecipePlace) -> Any:
+    """Ask for one model's promotion; needs approver and reason."""
+    return _one_asset(place, "champion", "promote", f"Promote a model of `{place.name}` if every gate passes.")
+
+
+def _one_asset(place: RecipePlace, asset: str, verb: str, description: str) -> Any:
+    return dg.define_asset_job(
+        f"{place.name}_{verb}",
+        selection=[place.key(asset)],
+        description=description,
+        tags={RECIPE_TAG: place.name},
+        run_tags=_limits(place.project) | {RECIPE_TAG: place.name},
+        executor_def=executor(place.project),
+    )
+
+
 def executor(project: Project) -> dg.ExecutorDefinition:
     """In process by default: a step costs 0.1 s instead of 1.5 s, and what is heavy runs in its own process anyway."""
     return (

@@ -50,7 +50,9 @@ def run_line(
     With `force` the model is trained and judged again even if all is there. Raises MtacError with the finding that stopped it.
     """
     with _Line(project, resolved.overrides, echo, trigger) as line:
-        for step in _dataset_steps(project, planning.plan(project, resolved)):
+        first = planning.plan(project, resolved)
+        _load_ahead(project, resolved, first, force)
+        for step in _dataset_steps(project, first):
             line.ingest(step.asset, step.partitions)
         # Which features are stale is known only now that the data is there.
         wanted = planning.plan(project, resolved)
@@ -165,6 +167,21 @@ class _Line:
     def _say(self, what: str) -> None:
         if self.echo is not None:
             self.echo(what)
+
+
+def _load_ahead(project: Project, resolved: ResolvedRecipe, wanted: Plan, force: bool) -> None:
+    """Trainer and evaluation load their libraries while data and features are made, on the core that has nothing to do.
+
+    Not while the training runs: what loads beside it takes more from it than it saves.
+    """
+    from mtac_assets.evaluation import launch as evaluation
+    from mtac_assets.training import launch as training
+
+    stale = {step.asset for step in wanted.steps}
+    if force or f"{resolved.name}/model" in stale:
+        training.prepare(project, resolved)
+    if force or f"{resolved.name}/report" in stale:
+        evaluation.prepare(project, resolved)
 
 
 def _tags(resolved: ResolvedRecipe) -> dict[str, str]:

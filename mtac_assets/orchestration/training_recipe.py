@@ -6,19 +6,22 @@ from pathlib import Path
 
 import dagster as dg
 
+from mtac_assets.orchestration.assets.champion import champion_asset
 from mtac_assets.orchestration.assets.features import features_asset
 from mtac_assets.orchestration.assets.model import model_asset
 from mtac_assets.orchestration.assets.report import report_asset
+from mtac_assets.orchestration.assets.reproduction import reproduction_asset
 from mtac_assets.orchestration.assets.training_set import training_set_asset
-from mtac_assets.orchestration.jobs import features_job, train_job
+from mtac_assets.orchestration.jobs import features_job, promote_job, reproduce_job, train_job
 from mtac_assets.orchestration.place import recipe_place
+from mtac_assets.orchestration.rollback import rollback_job
 from mtac_assets.orchestration.scaffold import RecipeScaffolder
 from mtac_assets.orchestration.schedules import train_schedule
 
 
 @dg.scaffold_with(RecipeScaffolder)
 class TrainingRecipe(dg.Component, dg.Model, dg.Resolvable):
-    """One model's line: features, training set, model, report. Reads the `recipe.yaml` beside its `defs.yaml`.
+    """One model's line: features, training set, model, report, reproduction, champion. Reads the `recipe.yaml` beside its `defs.yaml`.
 
     It takes no attributes: a value from the surroundings would be an input that nobody pinned.
     """
@@ -26,7 +29,7 @@ class TrainingRecipe(dg.Component, dg.Model, dg.Resolvable):
     @classmethod
     def get_spec(cls) -> dg.ComponentTypeSpec:
         return dg.ComponentTypeSpec(
-            description="One model's line, from features to an evaluation report. Written in recipe.yaml.",
+            description="One model's line, from features to the champion. Written in recipe.yaml.",
             tags=["mtac", "model"],
         )
 
@@ -35,7 +38,14 @@ class TrainingRecipe(dg.Component, dg.Model, dg.Resolvable):
         train = train_job(place)
         cron = place.recipe.triggers.schedule
         return dg.Definitions(
-            assets=[features_asset(place), training_set_asset(place), model_asset(place), report_asset(place)],
-            jobs=[features_job(place), train],
+            assets=[
+                features_asset(place),
+                training_set_asset(place),
+                model_asset(place),
+                report_asset(place),
+                reproduction_asset(place),
+                champion_asset(place),
+            ],
+            jobs=[features_job(place), train, reproduce_job(place), promote_job(place), rollback_job(place)],
             schedules=[train_schedule(place, cron, train)] if cron is not None else [],
         )

@@ -41,6 +41,19 @@ class Request:
     install: bool = False
 
 
+def parse_segments(text: str) -> Segments:
+    """`whole`, `all` or a number from 1, as a person writes it."""
+    if text == "whole":
+        return "whole"
+    if text == "all":
+        return "all"
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise MtacError(
+        Finding(f"{text!r} names no segments", "segments", "`whole`, `all` or a number from 1", "try `all`")
+    )
+
+
 @dataclass(frozen=True)
 class Reproduction:
     """The verdict, its evidence as the ledger keeps it, and the ledger's entry."""

@@ -20,7 +20,7 @@ from mtac_assets.spec import clock
 from mtac_assets.spec.errors import Finding, MtacError
 from mtac_assets.spec.project import Project
 from mtac_assets.spec.resolved import ResolvedRecipe
-from mtac_assets.training import flags
+from mtac_assets.training import ahead, flags
 from mtac_assets.training.errors import (
     EXIT_STOPPED,
     FAILURE,
@@ -35,6 +35,7 @@ from mtac_assets.training.pack import Pack
 POLL_SECONDS = 0.05
 GRACE_SECONDS = 10.0
 MODULE = "mtac_assets.training"
+LIBRARIES = ("torch", "torch.optim", "safetensors.torch", "pandas", "pyarrow.parquet", "rich.progress")
 Record = dict[str, Any]
 
 
@@ -55,17 +56,12 @@ def train(
     environment's `limits.run_seconds`), TrainingStopped (SIGTERM, state saved).
     """
     command = trainer_command(project, resolved, out, run_id)
-    variables = {
-        **os.environ,
-        **flags.variables(resolved.recipe.training),
-        "APP_ENV": project.environment.name,
-        **(environment_variables or {}),
-        **(pipes or {}),
-    }
+    variables = {**_variables(project, resolved), **(environment_variables or {}), **(pipes or {})}
     progress = out / "progress.jsonl"
     tail = _Tail(progress, on_progress)
     limit = project.environment.limits.run_seconds
-    child = start(command, project.root, variables)
+    arguments = command[command.index(MODULE) + 1 :]
+    child = ahead.take(MODULE, arguments, project.root, variables) or start(command, project.root, variables)
     began = time.monotonic()
     try:
         while (code := wait(child, POLL_SECONDS)) is None:
@@ -87,6 +83,15 @@ def train(
     if code != 0:
         raise failure(out, run_id, code)
     return Pack.open(out)
+
+
+def prepare(project: Project, resolved: ResolvedRecipe) -> None:
+    """Begin the trainer's process, to load torch while there is other work; `train` of the same recipe takes it."""
+    ahead.prepare(MODULE, LIBRARIES, project.root, _variables(project, resolved))
+
+
+def _variables(project: Project, resolved: ResolvedRecipe) -> dict[str, str]:
+    return {**os.environ, **flags.variables(resolved.recipe.training), "APP_ENV": project.environment.name}
 
 
 def trainer_command(project: Project, resolved: ResolvedRecipe, out: Path, run_id: str, *more: str) -> list[str]:

@@ -103,8 +103,10 @@ def _flights(root: Path, folder: Path) -> Project:
 
 
 def test_the_graph_of_flight_delays(served: Served, browser: Browser) -> None:  # noqa: F811
+    browser.driver.set_window_size(2600, 1200)  # wide enough to be drawn with names, states and checks
     browser.open(f"{served.url}/locations/{served.project.package}/asset-groups/flight_delays")
     browser.wait_for_text("features", "training_set", "model", "report", "1 / 1 Passed", "3 / 3 Passed")
+    browser.wait_for_text("reproduction", "champion")
     browser.screenshot("asset-graph")
     browser.open(f"{served.url}/assets/nyc_flights?view=partitions")
     browser.wait_for_text("Materialized (40)")

@@ -39,7 +39,7 @@ def timeless(project: Project) -> Project:
 
 def test_nothing_is_partitioned(timeless: Project) -> None:
     repository = load_repository(timeless)
-    assert len(repository.assets_defs_by_key) == 5
+    assert len(repository.assets_defs_by_key) == 7
     for key, assets in repository.assets_defs_by_key.items():
         assert assets.partitions_def is None, key
 
