@@ -1,38 +1,26 @@
 """Which partitions a model needs, and the content digests of those that are there.
 
-Belongs here: manifests read as documents, and whether the files they vouch for are intact. Reading rows is `data`'s matter;
-this module must answer for 20,000 partitions in a blink and imports no dataframe library.
-
-Intact means: the file's SHA-256 equalled the manifest's once, and size, inode and modification time of both are unchanged since.
+Whether their files are intact is `partitions_intact`'s matter, reading rows `data`'s. Must answer for 20,000 partitions in a
+blink, and imports no dataframe library.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtac_assets.provenance.digest import digest_json, sha256_file
-from mtac_assets.provenance.document import parse_object, read_object
-from mtac_assets.provenance.files import FileState, write_atomic
-from mtac_assets.provenance.memory import RACY_NS, Memory
-from mtac_assets.spec.errors import Finding, MtacError
+from mtac_assets.provenance.digest import digest_json
+from mtac_assets.provenance.files import FileState
+from mtac_assets.provenance.memory import Memory
+from mtac_assets.provenance.partitions_intact import intact, read_manifest
 
 if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
     from mtac_assets.spec.resolved import ResolvedRecipe
 
-SCHEMA_VERSION = 2  # of the cache
 ALL = "all"  # the key of a dataset without time
-
-
-class PartitionDamagedError(MtacError):
-    """A partition's file is not the one that its manifest vouches for."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +101,7 @@ def content_digests(data_dir: Path, wanted: Mapping[str, Iterable[str]], cache: 
                 if manifest is not None:
                     found[f"{dataset}/{key}"] = manifest["content_digest"]
         else:
-            known = _intact(data_dir, dataset, keys, cache / f"partitions-{dataset}.json")
+            known = intact(data_dir, dataset, keys, cache)
             found.update((name, digest) for name, (digest, _) in known.items())
     return found
 
@@ -125,92 +113,7 @@ def digests_and_contracts(
 
     As `content_digests` with a cache, in the same one pass over the files.
     """
-    return _intact(data_dir, dataset, keys, cache / f"partitions-{dataset}.json")
-
-
-def read_manifest(data_dir: Path, dataset: str, key: str) -> dict[str, Any] | None:
-    """The partition's manifest, or None where there is none. MtacError where it cannot be read."""
-    path = data_dir / dataset / f"{key}.json"
-    try:
-        document = parse_object(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    if document is None:
-        raise _damaged(path, "the manifest is no JSON object")
-    if document.get("schema_version") != 1 or not isinstance(document.get("content_digest"), str):
-        raise _damaged(path, "the manifest lacks schema_version 1 or a content_digest")
-    return document
-
-
-def _intact(data_dir: Path, dataset: str, keys: Iterable[str], cache: Path) -> dict[str, tuple[str, str | None]]:
-    """`<dataset>/<key>` to content digest and stamped contract, with three `stat` for what was verified before.
-
-    Written for 20,000 partitions.
-    """
-    known = _recall(cache)
-    prefix = f"{data_dir}{os.sep}{dataset}{os.sep}"
-    found: dict[str, tuple[str, str | None]] = {}
-    fresh: dict[str, list[Any]] = {}
-    stat = os.stat
-    for key in keys:
-        try:
-            file, manifest = stat(f"{prefix}{key}.parquet"), stat(f"{prefix}{key}.json")
-        except FileNotFoundError:
-            continue
-        state = [file.st_size, file.st_ino, file.st_mtime_ns, manifest.st_size, manifest.st_ino, manifest.st_mtime_ns]
-        newest = max(file.st_mtime_ns, manifest.st_mtime_ns)
-        try:
-            stamp = stat(f"{prefix}{key}.stamp.json")
-        except FileNotFoundError:
-            state.append(0)
-        else:
-            state += [stamp.st_size, stamp.st_ino, stamp.st_mtime_ns]
-            newest = max(newest, stamp.st_mtime_ns)
-        entry = known.get(key)
-        if entry is None or entry[0] != state:
-            digest = _verified(data_dir, dataset, key)
-            if digest is None:
-                continue
-            contract = _stamped(data_dir, dataset, key, digest)
-            if time.time_ns() - newest > RACY_NS:
-                fresh[key] = [state, digest, contract]
-            found[f"{dataset}/{key}"] = digest, contract
-        else:
-            found[f"{dataset}/{key}"] = entry[1], entry[2]
-    if fresh:
-        document = {"schema_version": SCHEMA_VERSION, "entries": known | fresh}
-        write_atomic(cache, json.dumps(document, separators=(",", ":")).encode())
-    return found
-
-
-def _stamped(data_dir: Path, dataset: str, key: str, content: str) -> str | None:
-    """The contract of the stamp, if it is a stamp of this content."""
-    stamp = read_object(data_dir / dataset / f"{key}.stamp.json")
-    return stamp.get("contract_digest") if stamp is not None and stamp.get("content_digest") == content else None
-
-
-def _recall(cache: Path) -> dict[str, list[Any]]:
-    try:
-        return _recalled(cache, FileState.of(cache))
-    except FileNotFoundError:
-        return {}
-
-
-@lru_cache(maxsize=8)
-def _recalled(cache: Path, state: FileState) -> dict[str, list[Any]]:
-    del state  # another state, another content: the cache is only ever replaced whole
-    document = read_object(cache)  # only a shortcut: without it every file is digested again
-    return document["entries"] if document is not None and document.get("schema_version") == SCHEMA_VERSION else {}
-
-
-def _verified(data_dir: Path, dataset: str, key: str) -> str | None:
-    manifest = read_manifest(data_dir, dataset, key)
-    if manifest is None:
-        return None
-    path = data_dir / dataset / f"{key}.parquet"
-    if path.stat().st_size != manifest["file_size"] or sha256_file(path) != manifest["file_sha256"]:
-        raise _damaged(path, "its bytes are not those that its manifest vouches for")
-    return manifest["content_digest"]
+    return intact(data_dir, dataset, keys, cache)
 
 
 def first_days(project: Project, resolved: ResolvedRecipe) -> list[str | None]:
@@ -248,14 +151,3 @@ def _read_dataset(project: Project, dataset: str) -> tuple[bool, str | None, str
             memory.put(str(file), state, value=kept)
             memory.save()
     return kept[0], kept[1], kept[2], kept[3]
-
-
-def _damaged(path: Path, error: str) -> PartitionDamagedError:
-    return PartitionDamagedError(
-        Finding(
-            error,
-            str(path),
-            "an untouched partition",
-            "remove the partition and ingest it again, or pull it from the DVC remote",
-        )
-    )

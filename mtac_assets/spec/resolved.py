@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,6 +119,7 @@ class ResolvedRecipe:
         )
 
 
+@lru_cache(maxsize=16)
 def _days(first: date, end: date) -> tuple[str, ...]:
     return tuple((first + timedelta(days=n)).isoformat() for n in range((end - first).days))
 

@@ -19,7 +19,7 @@ from mtac_assets.provenance.identity import (
     fingerprint_of,
     flatten,
 )
-from mtac_assets.provenance.partitions import PartitionDamagedError
+from mtac_assets.provenance.partitions_intact import PartitionDamagedError
 
 values = st.recursive(
     st.one_of(
