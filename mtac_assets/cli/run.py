@@ -10,8 +10,10 @@ from mtac_assets.cli import output, record
 from mtac_assets.cli.app import app
 from mtac_assets.cli.arguments import AsOf, Overrides, Recipe, resolve
 from mtac_assets.cli.output import Json
+from mtac_assets.spec.errors import EXIT_CHECK_FAILED
 
 if TYPE_CHECKING:
+    from mtac_assets.promotion.audit import Audit
     from mtac_assets.spec.load import ResolvedRecipe
     from mtac_assets.spec.project import Project
 
@@ -22,15 +24,43 @@ def run(
     as_of: AsOf = None,
     overrides: Overrides = None,
     force: Annotated[bool, typer.Option("--force", help="Train again even if an intact result is there.")] = False,
+    audit_cache: Annotated[
+        int, typer.Option("--audit-cache", metavar="N", min=0, help="Then make N stored results again and compare.")
+    ] = 0,
+    seed: Annotated[int | None, typer.Option("--audit-seed", min=0, help="Seed that draws them; recorded.")] = None,
     json: Json = False,
-) -> None:
+) -> int:
     """Ingest, validate, compute features, train, evaluate and record one model: only what is not up to date."""
     project, resolved = resolve(recipe, as_of, overrides)
     document = run_model(project, resolved, force=force)
+    audited = _audit(project, resolved, audit_cache, seed) if audit_cache else None
     if json:
-        output.emit(document)
+        output.emit(document | ({"audit": audited.document()} if audited is not None else {}))
     else:
         print_model(document)
+    if audited is None:
+        return 0
+    if not json:
+        _print_audit(audited)
+    return EXIT_CHECK_FAILED if audited.different else 0
+
+
+def _audit(project: Project, resolved: ResolvedRecipe, count: int, seed: int | None) -> Audit:
+    from mtac_assets.promotion.audit import audit
+
+    return audit(project, resolved, count, seed=seed, echo=output.note)
+
+
+def _print_audit(audited: Audit) -> None:
+    out = output.console()
+    drawn = f"{len(audited.audited)} of {audited.hits} stored results made again (seed {audited.seed})"
+    out.print(
+        f"audit    {drawn}: " + ("[green]all the same[/]" if not audited.different else "[bold red]not the same[/]")
+    )
+    for one in audited.different:
+        out.print(
+            f"         {one.hit.asset} {one.hit.partition}: {one.hit.digest[:16]} stored, {one.again[:16]} made again"
+        )
 
 
 def run_model(project: Project, resolved: ResolvedRecipe, *, force: bool = False) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from mtac_assets.provenance.document import read_object
 from mtac_assets.provenance.files import FileState
 from mtac_assets.provenance.git import MODELS, has_reference
 from mtac_assets.provenance.identity import Change, Declaration, UndeclarableError, compare, declare
-from mtac_assets.provenance.intact import REPORT_LIST, folder_problems, pack_problems
+from mtac_assets.provenance.intact import PACK_LIST, REPORT_LIST, folder_problems, pack_problems
 from mtac_assets.provenance.keys import derived_keys, report_key
 from mtac_assets.provenance.memory import Memory
 
@@ -214,6 +214,17 @@ def _known_models(project: Project, recipe: str) -> list[_Known]:
         if document is not None and document["leaves"].get("recipe.name") == f'"{recipe}"':
             found.append(_Known(path.parent.name, document["leaves"], path.stat().st_mtime_ns))
     return found
+
+
+def trained_before(project: Project, recipe: str, declaration: Declaration) -> bool:
+    """Whether a model of the recipe lies in the state that the same code made in the same environment, whatever its data."""
+    decides = ("code.", "environment.")
+    mine = {leaf: value for leaf, value in declaration.leaves().items() if leaf.startswith(decides)}
+    return any(
+        mine == {leaf: value for leaf, value in known.leaves.items() if leaf.startswith(decides)}
+        and (project.state.models / known.model_id / PACK_LIST).is_file()
+        for known in _known_models(project, recipe)
+    )
 
 
 def _report_reason(project: Project, resolved: ResolvedRecipe, model_id: str) -> str | None:

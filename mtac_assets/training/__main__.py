@@ -12,6 +12,7 @@ import os
 import sys
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mtac_assets.spec.errors import Finding
 from mtac_assets.spec.load import load_recipe, load_resolved
@@ -19,6 +20,9 @@ from mtac_assets.spec.project import Project, find_project
 from mtac_assets.spec.resolved import ResolvedRecipe
 from mtac_assets.training.errors import TrainingRefused
 from mtac_assets.training.process import StopRequest, exit_code, require_variables
+
+if TYPE_CHECKING:
+    from mtac_assets.training.inputs import Inputs
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,7 +37,6 @@ def _work(options: argparse.Namespace, stop: StopRequest) -> None:
     resolved = _recipe(project, options)
     require_variables(resolved.recipe.training)
     # From here on torch may be loaded.
-    from mtac_assets.provenance.files import write_json
     from mtac_assets.training.inputs import gather
 
     inputs = gather(project, resolved, options.data.resolve(), options.training_set)
@@ -42,19 +45,26 @@ def _work(options: argparse.Namespace, stop: StopRequest) -> None:
     elif options.replay_segment is not None or options.until_step is not None:
         print(json.dumps(_replay(inputs, options)))
     elif options.trace_steps is not None:
-        from mtac_assets.training.trace import trace
-
-        write_json(options.out / "trace.json", {"schema_version": 1, "entries": trace(inputs, options.trace_steps)})
+        _trace(inputs, options.out / "trace.json", options.trace_steps)
     else:
         from mtac_assets.training.progress import Sink, screen
         from mtac_assets.training.run import run
 
+        if options.trace_first is not None:
+            _trace(inputs, options.out / ".trace.json", options.trace_first)  # no part of the pack
         sinks: tuple[Sink, ...] = (screen(inputs.model_id),)
         if os.environ.get("DAGSTER_PIPES_CONTEXT"):
             from mtac_assets.training.pipes import PipesSink
 
             sinks = (*sinks, PipesSink())
         run(inputs, options.out, options.run_id, may_resume=options.resume, sinks=sinks, stop=stop)
+
+
+def _trace(inputs: Inputs, path: Path, steps: int) -> None:
+    from mtac_assets.provenance.files import write_json
+    from mtac_assets.training.trace import trace
+
+    write_json(path, {"schema_version": 1, "entries": trace(inputs, steps)})
 
 
 def _replay(inputs: object, options: argparse.Namespace) -> dict[str, object]:
@@ -119,6 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--from-checkpoint", type=Path, metavar="C", help="replay from this checkpoint's document, with --until-step")
     add("--until-step", type=int, metavar="N", help="replay until N steps are done; prints the digests as JSON")
     add("--allow-environment", action="store_true", help="replay although the checkpoint's environment is another")
+    add("--trace-first", type=int, metavar="N", help="as --trace-steps, and then train")
     add("--trace-steps", type=int, metavar="N", help="write digests of the first N steps' tensors to OUT/trace.json")
     return parser
 

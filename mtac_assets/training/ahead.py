@@ -16,7 +16,7 @@ from pathlib import Path
 # Runs as `-c`, for a module of ours would be code that the fingerprint does not cover.
 WAITING = """
 import importlib, json, os, runpy, sys
-for name in sys.argv[1:]:
+for name in sys.argv[2:]:
     importlib.import_module(name)
 line = sys.stdin.readline()
 if not line:
@@ -54,7 +54,7 @@ def prepare(
             return
         dismiss(module)
     child = subprocess.Popen(
-        [sys.executable, "-c", WAITING, *libraries],
+        [sys.executable, "-c", WAITING, module, *libraries],  # the module's name shows in a list of processes
         cwd=root,
         env=dict(variables),
         stdin=subprocess.PIPE,

@@ -39,6 +39,12 @@ class OutOfMemory(TrainingFailed):
     kind = "out_of_memory"
 
 
+class NotDeterministic(TrainingFailed):
+    """Two processes that took the same first steps came to other bits."""
+
+    kind = "not_deterministic"
+
+
 class CodeOutsideClosure(TrainingFailed):
     kind = "code_outside_closure"
 

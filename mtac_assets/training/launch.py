@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,15 @@ from mtac_assets.training import ahead, flags
 from mtac_assets.training.errors import (
     EXIT_STOPPED,
     FAILURE,
+    NotDeterministic,
     TrainerKilled,
     TrainingFailed,
     TrainingRefused,
     TrainingStopped,
     read_findings,
 )
-from mtac_assets.training.pack import Pack
+from mtac_assets.training.pack import SEAL, Pack
+from mtac_assets.training.preflight import Preflight
 
 POLL_SECONDS = 0.05
 GRACE_SECONDS = 10.0
@@ -48,37 +51,52 @@ def train(
     environment_variables: Mapping[str, str] | None = None,
     on_progress: Callable[[Record], None] | None = None,
     pipes: Mapping[str, str] | None = None,
+    probe: bool = False,
 ) -> Pack:
     """Train `resolved` into `out`, going on from what an earlier attempt left there, and return the sealed pack.
 
+    With `probe` a second process takes the first steps too, and NotDeterministic is raised where it comes to other bits.
     `pipes`: the bootstrap variables of an open Dagster Pipes session. `on_progress` gets each line of `progress.jsonl` as it comes.
     Raises TrainingRefused (bad input), TrainingFailed (with the trainer's own findings), TrainerKilled (a signal, named; or the
     environment's `limits.run_seconds`), TrainingStopped (SIGTERM, state saved).
     """
-    command = trainer_command(project, resolved, out, run_id)
     variables = {**_variables(project, resolved), **(environment_variables or {}), **(pipes or {})}
-    progress = out / "progress.jsonl"
-    tail = _Tail(progress, on_progress)
+    more = Preflight.options if probe else ()
+    command = trainer_command(project, resolved, out, run_id, *more)
+
+    def begin_second(folder: Path, options: Sequence[str]) -> subprocess.Popen[bytes]:
+        second = trainer_command(project, resolved, folder, "probe", *options)
+        return start(second, project.root, {**variables, **dict.fromkeys(pipes or {}, "")})
+
+    tail = _Tail(out / "progress.jsonl", on_progress)
     limit = project.environment.limits.run_seconds
-    arguments = command[command.index(MODULE) + 1 :]
-    child = ahead.take(MODULE, arguments, project.root, variables) or start(command, project.root, variables)
-    began = time.monotonic()
-    try:
-        while (code := wait(child, POLL_SECONDS)) is None:
-            tail.read()
-            if time.monotonic() - began > limit:
-                end(child)
-                raise TrainerKilled(
-                    Finding(
-                        f"the training took longer than {limit} s and was ended",
-                        "limits.run_seconds of the environment",
-                        f"an end within {limit} s",
-                        "raise the limit, or train fewer epochs; the next attempt goes on from the last checkpoint",
+    with ExitStack() as stack:
+        preflight = stack.enter_context(Preflight(out, begin_second, end)) if probe else None
+        arguments = command[command.index(MODULE) + 1 :]
+        child = ahead.take(MODULE, arguments, project.root, variables) or start(command, project.root, variables)
+        began = time.monotonic()
+        try:
+            while (code := wait(child, POLL_SECONDS)) is None:
+                tail.read()
+                if preflight is not None:
+                    preflight.look()
+                if time.monotonic() - began > limit:
+                    end(child)
+                    raise TrainerKilled(
+                        Finding(
+                            f"the training took longer than {limit} s and was ended",
+                            "limits.run_seconds of the environment",
+                            f"an end within {limit} s",
+                            "raise the limit, or train fewer epochs; the next attempt goes on from the last checkpoint",
+                        )
                     )
-                )
-    except BaseException:
-        end(child)
-        raise
+            if code == 0 and preflight is not None:
+                preflight.finish()
+        except BaseException as error:
+            end(child)
+            if isinstance(error, NotDeterministic):
+                (out / SEAL).unlink(missing_ok=True)  # a short training may have been quicker than its probe
+            raise
     tail.read()
     if code != 0:
         raise failure(out, run_id, code)

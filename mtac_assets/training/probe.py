@@ -13,23 +13,8 @@ from mtac_assets.provenance.files import read_json
 from mtac_assets.spec.project import Project
 from mtac_assets.spec.resolved import ResolvedRecipe
 from mtac_assets.training import flags
+from mtac_assets.training.divergence import Divergence, first_divergence
 from mtac_assets.training.launch import end, failure, start, trainer_command
-
-
-@dataclass(frozen=True)
-class Divergence:
-    """Where two runs first differ. `operation` is the module's class (or the optimiser's), `phase` one of initial, forward, backward,
-
-    update; `step` -1 before the first."""
-
-    step: int
-    phase: str
-    name: str
-    operation: str
-
-    def __str__(self) -> str:
-        where = "before the first step" if self.step < 0 else f"at step {self.step}"
-        return f"{self.name} ({self.operation}, {self.phase}) {where}"
 
 
 @dataclass(frozen=True)
@@ -72,14 +57,3 @@ def compare_runs(
             raise failure(out, "probe", code)
     first, second = (read_json(out / "trace.json")["entries"] for out in outs)
     return ProbeResult(steps, len(first), first_divergence(first, second))
-
-
-def first_divergence(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> Divergence | None:
-    """The first entry that is not the same in both traces, None where they are equal."""
-    for one, other in zip(first, second, strict=False):
-        if one != other:
-            return Divergence(one["step"], one["phase"], one["name"], one["operation"])
-    if len(first) != len(second):
-        longer = max(first, second, key=len)[min(len(first), len(second))]
-        return Divergence(longer["step"], longer["phase"], longer["name"], longer["operation"])
-    return None

@@ -42,6 +42,7 @@ class Line:
             check=False,
         )
         assert code is None or done.returncode == code, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert done.stdout, done.stderr
         return json.loads(done.stdout)
 
     def git(self, *arguments: str) -> str:

@@ -17,7 +17,14 @@ from mtac_assets.spec.errors import MtacError
 from mtac_assets.spec.load import load_recipe
 from mtac_assets.spec.project import Project, find_project
 from mtac_assets.training import launch
-from mtac_assets.training.errors import OutOfMemory, TrainerKilled, TrainingFailed, TrainingRefused, TrainingStopped
+from mtac_assets.training.errors import (
+    NotDeterministic,
+    OutOfMemory,
+    TrainerKilled,
+    TrainingFailed,
+    TrainingRefused,
+    TrainingStopped,
+)
 from mtac_assets.training.launch import train
 from mtac_assets.training.predict import load
 from mtac_assets.training.probe import probe
@@ -126,3 +133,18 @@ def test_the_probe_names_the_operation_that_is_not_deterministic(project):
     assert found.divergence is not None
     assert (found.divergence.step, found.divergence.phase) == (0, "forward")
     assert (found.divergence.name, found.divergence.operation) == ("noise[0]", "Noise")
+
+
+def test_a_first_training_takes_its_first_steps_twice_and_keeps_its_bits(project, tmp_path):
+    plain = train(project, recipe(project), tmp_path / "plain", "one")
+    probed = train(project, recipe(project), tmp_path / "probed", "two", probe=True)
+    assert probed.weights_digest == plain.weights_digest
+    assert not (tmp_path / "probed" / "trace.json").exists()
+
+
+def test_a_first_training_that_is_not_deterministic_is_ended_and_leaves_no_pack(project, tmp_path):
+    noisy = recipe(project, *OWN, "model.settings.noise=true")
+    with pytest.raises(NotDeterministic, match=r"noise\[0\] \(Noise, forward\)") as caught:
+        train(project, noisy, tmp_path / "out", "one", probe=True)
+    assert caught.value.kind == "not_deterministic"
+    assert not (tmp_path / "out" / "pack.json").exists()
