@@ -147,6 +147,14 @@ def _schedule(triggers: Triggers) -> Iterator[Problem]:
     yield from _zone(triggers.schedule.timezone)
 
 
+@rule(CHECKS, "triggers", "window")
+def _live_labels_need_days(triggers: Triggers, window: Window | None) -> Iterator[Problem]:
+    for name in ("performance", "shadow", "rollback"):
+        if window is None and getattr(triggers, name) is not None:
+            error = f"`{name}` counts days, but the recipe has no window"
+            yield Problem(("triggers", name), error, "a recipe with a `window`", f"remove triggers.{name}")
+
+
 def _zone(name: str) -> Iterator[Problem]:
     from zoneinfo import ZoneInfo, available_timezones
 
