@@ -90,9 +90,9 @@ def read_rows(project: Project, dataset: Dataset, path: Path) -> RawRows:
             Finding("the file holds no row", str(path), "at least one row", "hand over rows to score")
         )
     faults, not_asked = _faults(contract, typed.table, absent)
-    keys, partition = _partitions(dataset, typed.table, path)
     findings = [_finding(fault, path, np.arange(typed.table.num_rows)) for fault in (*typed.faults, *faults)]
     raise_all(MonitoringError, findings)
+    keys, partition = _partitions(dataset, typed.table, path)
     days: list[RawDay] = []
     for block in ordered_blocks(dataset, typed, partition, np.arange(typed.table.num_rows), keys, {}):
         findings += [_finding(fault, path, block.line) for fault in key_faults(contract, block.table, block.partition)]
