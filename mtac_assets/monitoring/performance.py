@@ -99,7 +99,7 @@ def performance(project: Project, model_id: str, keys: Iterable[str], settings: 
     judged = with_persistence(
         [_judge(span, scores, reference, settings, bootstrap) for span in spans], settings.persistence
     )
-    known = [window.state for window in judged if window.state != "INSUFFICIENT"]
+    known: list[State] = [window.state for window in judged if window.state != "INSUFFICIENT"]
     return Performance(
         model_id=model_id,
         recipe=model.recipe,

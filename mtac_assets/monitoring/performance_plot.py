@@ -23,6 +23,7 @@ def draw(document: Mapping[str, Any], path: Path) -> Path:
     import io
 
     import matplotlib as mpl
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.figure import Figure
 
     from mtac_assets.evaluation.plots import STYLE
@@ -34,7 +35,8 @@ def draw(document: Mapping[str, Any], path: Path) -> Path:
         _rates(bottom, document)
         top.set_title(f"{document['model_id']}: log loss on live labels ({document['state']}), less is better")
         bottom.xaxis_date()
-        bottom.locator_params(axis="x", nbins=10)
+        bottom.xaxis.set_major_locator(ticks := AutoDateLocator(maxticks=10))
+        bottom.xaxis.set_major_formatter(ConciseDateFormatter(ticks))
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", metadata={"Software": None}, pil_kwargs={"optimize": True})
     write_atomic(path, buffer.getvalue())
@@ -64,6 +66,7 @@ def _losses(axis: Axes, document: Mapping[str, Any]) -> None:
         axis.plot(
             [middle], [loss["value"]], MARKERS[window["state"]], color=colour, markerfacecolor=filled, label=label
         )
+    axis.margins(y=0.16)  # room for the legend
     axis.legend(loc="upper left", ncols=5)
 
 

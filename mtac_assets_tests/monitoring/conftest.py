@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -28,7 +28,7 @@ from mtac_assets_tests.conftest import ROOT
 from mtac_assets_tests.tides import make_project, write_day
 
 AS_OF, LATER = "2024-01-08", "2024-01-09"
-FIRST_LIVE = date(2024, 1, 11)  # after the test days of both
+FIRST_LIVE = date(2024, 1, 12)  # after the test days of the champion
 LAST_DAY = date(2024, 1, 24)
 
 
@@ -46,7 +46,7 @@ class Watched:
 
     @property
     def live(self) -> list[str]:
-        """Days that neither model has learned from or was tested on; all are ingested."""
+        """Days that the champion has not learned from and was not tested on; all are ingested."""
         return [(FIRST_LIVE + timedelta(days=n)).isoformat() for n in range((LAST_DAY - FIRST_LIVE).days + 1)]
 
     def mtac(self, *arguments: str, code: int = 0) -> dict[str, Any]:
@@ -67,6 +67,14 @@ def mtac(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def change_outcomes(root: Path, day: str, outcome: Callable[[str], str]) -> None:
+    """Write the day's file anew, each row's outcome as `outcome` makes it of the one before; empty: not known yet."""
+    path = root / "incoming" / f"tides-{day}.csv"
+    head, *rows = path.read_text().splitlines()
+    changed = [",".join((*cells[:-1], outcome(cells[-1]))) for cells in (row.split(",") for row in rows)]
+    path.write_text("\n".join([head, *changed]) + "\n")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_engine() -> Iterator[None]:
     """Child processes in a project of a team's own load the engine that is tested, not the one that is installed."""
@@ -82,7 +90,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory, _own_engine: None) -> Watc
     root.mkdir()
     project = make_project(root)
     dataset = project.defs / "tides" / "dataset.yaml"
-    dataset.write_text(dataset.read_text().replace("end: 2024-01-14", f"end: {LAST_DAY}"))
+    text = dataset.read_text().replace("end: 2024-01-14", f"end: {LAST_DAY}")
+    dataset.write_text(text.replace("  rows: {", "  null_rates: {flooded: 1.0}\n  rows: {"))
+    recipe = project.defs / "floods" / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("test_days: 2", "test_days: 4"))  # fewer are no reference
+    contract = dataset.with_name("contract.py")
+    contract.write_text(contract.read_text().replace('Column("int8", ', 'Column("Int8", nullable=True, checks='))
     for n in range(1, (LAST_DAY - date(2024, 1, 14)).days + 1):
         write_day(root, date(2024, 1, 14) + timedelta(days=n))
     author = ["git", "-c", "user.name=t", "-c", "user.email=t@localhost"]
@@ -90,20 +103,20 @@ def trained(tmp_path_factory: pytest.TempPathFactory, _own_engine: None) -> Watc
     days = [(date(2024, 1, 1) + timedelta(days=n)).isoformat() for n in range(LAST_DAY.day)]
     assert not ingest(project, "tides", days).failed
     version(project, "tides", days)
-    champion, challenger = (_train(project, as_of) for as_of in (AS_OF, LATER))
+    champion, challenger = _train(project, AS_OF), _train(project, LATER, report=False)
     name = project.environment.name
     ledger.append(project, name, kind="promote", recipe="floods", model_id=champion, actor="t", reason="a fixture")
     return Watched(root, champion, challenger)
 
 
-def _train(project: Project, as_of: str) -> str:
+def _train(project: Project, as_of: str, *, report: bool = True) -> str:
     """One model as a line makes it: trained, evaluated, recorded; without Dagster, which it does not need."""
     resolved = load_recipe(project, "floods", as_of=date.fromisoformat(as_of))
     model_id = declare(project, resolved).model_id("floods")
-    pack, report = project.state.models / model_id, project.state.reports / model_id
+    pack = project.state.models / model_id
     train(project, resolved, pack, "fixture")
-    evaluate(project, resolved, pack)
-    record_model(project, resolved, pack, report, actor="t")
+    folder = evaluate(project, resolved, pack).folder if report else None
+    record_model(project, resolved, pack, folder, actor="t")
     return model_id
 
 

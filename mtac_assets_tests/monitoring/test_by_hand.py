@@ -65,6 +65,15 @@ def test_outcome_columns_may_be_left_out_and_then_there_is_no_label(trained: Wat
     assert found["score"].between(0, 1).all()
 
 
+def test_an_outcome_that_is_null_in_some_rows_is_a_label_unknown_in_these(trained: Watched, day: str, tmp_path: Path):
+    rows = _change("flooded", "")(_rows(trained, day)[:3])
+    answer = predict_file(trained.project, trained.champion, _file(tmp_path, rows), tmp_path / "scores.csv")
+    assert (answer.rows, answer.labelled) == (3, 2)
+    found = pd.read_csv(tmp_path / "scores.csv")
+    assert found["label"].isna().tolist() == [False, True, False]
+    assert found["score"].notna().all()
+
+
 def test_a_rule_that_needs_an_outcome_is_said_to_be_not_asked_and_others_are(
     watched: Watched, day: str, tmp_path: Path
 ):
@@ -135,7 +144,7 @@ def _change(field: str, value: str) -> Callable[[Rows], Rows]:
         (_change("level", "11"), "level = 11"),
         (_change("level", "high"), "'high' is no double"),
         (_change("day", "soon"), "no timestamp"),
-        (_change("flooded", ""), "flooded is null"),
+        (_change("flooded", "2"), "flooded = 2"),
         (lambda rows: [rows[0], rows[0], *rows[2:]], "copy of another"),
         (lambda rows: [{**row, "mood": "calm"} for row in rows], "'mood' is not declared"),
     ],

@@ -39,10 +39,10 @@ def test_a_closed_window_never_changes_its_bounds_when_days_arrive(places: set[i
 
 def test_test_days_and_learned_days_are_not_live(trained: Watched):
     resolved = open_model(trained.project, trained.champion).resolved
-    assert first_live_day(resolved).isoformat() == "2024-01-10"
-    assert live_days(resolved, ["2024-01-11", "2024-01-09", "2024-01-10"]) == ("2024-01-10", "2024-01-11")
+    assert first_live_day(resolved).isoformat() == "2024-01-12"
+    assert live_days(resolved, ["2024-01-13", "2024-01-11", "2024-01-12"]) == ("2024-01-12", "2024-01-13")
     with pytest.raises(MonitoringError, match="1 days are not live"):
-        require_live(resolved, trained.champion, ["2024-01-09", "2024-01-10"])
+        require_live(resolved, trained.champion, ["2024-01-11", "2024-01-12"])
     require_not_learned(resolved, trained.champion, [AS_OF])
     with pytest.raises(MonitoringError, match="may have learned from 1 of the days"):
         require_not_learned(resolved, trained.champion, ["2024-01-07", AS_OF])

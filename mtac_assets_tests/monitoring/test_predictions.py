@@ -19,7 +19,7 @@ from mtac_assets.monitoring.predictions import pending_days, score_days
 from mtac_assets.monitoring.stored_predictions import folder_of, read_scores, scored_days
 from mtac_assets.spec.errors import CheckFailed
 from mtac_assets.training.pack import seal
-from mtac_assets_tests.monitoring.conftest import Watched
+from mtac_assets_tests.monitoring.conftest import Watched, change_outcomes
 
 
 def test_scores_are_those_of_the_evaluation_on_the_same_days(watched: Watched):
@@ -128,7 +128,7 @@ def test_a_missing_day_and_an_unknown_model_are_named(watched: Watched):
 def test_a_corrected_day_makes_its_scores_stale_and_only_them(watched: Watched):
     project, days = watched.project, watched.live[:4]
     score_days(project, watched.champion, days)
-    _relabel(watched.root, days[1])
+    change_outcomes(watched.root, days[1], lambda known: "1" if known == "0" else "0")
     ingest(project, "tides", [days[1]])
     with pytest.raises(MonitoringError, match=f"tides/{days[1]} changed"):
         read_scores(project, "floods", watched.champion, days)
@@ -146,15 +146,8 @@ def test_documents_vouch_for_what_is_there(watched: Watched):
     assert document["schema_version"] == 1
     assert document["model_id"] == watched.champion
     assert document["rows"] == pq.read_metadata(scored.path).num_rows == 120
-    assert document["inputs"].keys() == {f"tides/{day}", "tides/2024-01-10"}
+    assert document["inputs"].keys() == {f"tides/{day}", "tides/2024-01-11"}
     assert str(watched.root) not in json.dumps(document)
-
-
-def _relabel(root: Path, day: str) -> None:
-    path = root / "incoming" / f"tides-{day}.csv"
-    lines = path.read_text().splitlines()
-    flipped = [lines[0], *(line[:-1] + ("0" if line.endswith("1") else "1") for line in lines[1:])]
-    path.write_text("\n".join(flipped) + "\n")
 
 
 def _states(folder: Path) -> dict[str, int]:
