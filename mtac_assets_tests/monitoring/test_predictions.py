@@ -13,7 +13,7 @@ import pytest
 from mtac_assets.data.features_view import FeatureError
 from mtac_assets.data.ingest import ingest
 from mtac_assets.evaluation.report import open_report
-from mtac_assets.monitoring.errors import MonitoringError, OtherCode
+from mtac_assets.monitoring.errors import MonitoringError, OtherCode, ScoringKilled
 from mtac_assets.monitoring.launch import score_days_apart
 from mtac_assets.monitoring.predictions import pending_days, score_days
 from mtac_assets.monitoring.stored_predictions import folder_of, read_scores, scored_days
@@ -69,6 +69,14 @@ def test_a_process_of_its_own_scores_the_same_and_not_twice(watched: Watched):
     elsewhere = watched.root / "elsewhere"
     here = score_days(project, watched.champion, days, out=elsewhere)
     assert [day.digest for day in here] == [day.digest for day in apart]
+
+
+def test_scoring_that_takes_too_long_is_ended_and_leaves_nothing(watched: Watched):
+    local = watched.project.environments / "local.yaml"
+    local.write_text(local.read_text().replace("run_seconds: 600", "run_seconds: 1"))
+    with pytest.raises(ScoringKilled, match="longer than 1 s"):
+        score_days_apart(watched.project, watched.champion, watched.live)
+    assert not watched.project.state.predictions.exists()
 
 
 def test_golden_rows_that_differ_stop_everything(watched: Watched):
