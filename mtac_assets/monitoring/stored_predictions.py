@@ -101,6 +101,8 @@ def read_scores(
 
     MonitoringError names every day that was not scored, is damaged, or was scored before its data was corrected (or labelled).
     """
+    import io
+
     import pyarrow.parquet as pq
 
     folder = folder_of(project, recipe, model_id)
@@ -113,8 +115,6 @@ def read_scores(
         data = path.read_bytes() if path.is_file() else b""
         if sha256_bytes(data) != manifest.file_sha256:
             raise MonitoringError(_finding("damaged", str(path), "the bytes that its document vouches for"))
-        import io
-
         found[day] = manifest, pq.read_table(io.BytesIO(data))
     return found
 

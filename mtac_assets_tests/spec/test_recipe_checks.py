@@ -15,11 +15,27 @@ WATCHED = {
 }
 
 
+def _check():
+    (check,) = [check for check in CHECKS if check.sections == ("triggers", "window")]
+    return check
+
+
 @pytest.mark.parametrize("name", WATCHED)
 def test_what_counts_days_needs_a_window(name: str):
-    (check,) = [check for check in CHECKS if check.sections == ("triggers", "window")]
+    check = _check()
     triggers = Triggers.model_validate({name: WATCHED[name]})
     (problem,) = check.run(triggers, None)
     assert problem.path == ("triggers", name)
     assert not list(check.run(triggers, WINDOW))
     assert not list(check.run(Triggers(), None))
+
+
+def test_a_reference_of_too_few_days_is_refused_before_it_never_alarms():
+    from mtac_assets.evaluation.bootstrap import MIN_DAYS
+    from mtac_assets.spec.recipe_checks import MIN_REFERENCE_DAYS
+
+    assert MIN_REFERENCE_DAYS == MIN_DAYS
+    few = WINDOW.model_copy(update={"test_days": MIN_DAYS - 1})
+    (problem,) = _check().run(Triggers(performance=PerformanceTrigger()), few)
+    assert problem.path == ("triggers", "performance")
+    assert not list(_check().run(Triggers(shadow=Shadow(days=7)), few))
