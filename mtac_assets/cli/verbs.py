@@ -3,5 +3,5 @@
 # isort: off
 from mtac_assets.cli import demo, check, plan, run, backtest, probe  # noqa: F401
 from mtac_assets.cli import models, show, diff, verify  # noqa: F401
-from mtac_assets.cli import reproduce, promote, history  # noqa: F401
+from mtac_assets.cli import reproduce, promote, history, predict  # noqa: F401
 from mtac_assets.cli import share, schema, up  # noqa: F401

@@ -49,6 +49,10 @@ class State:
         return self.root / "reports"
 
     @property
+    def predictions(self) -> Path:
+        return self.root / "predictions"
+
+    @property
     def dagster(self) -> Path:
         return self.root / "dagster"
 

@@ -209,10 +209,65 @@ class CronSchedule(Spec):
     timezone: str = Field(default="UTC", description="Name of a time zone, such as America/New_York.")
 
 
+class PerformanceTrigger(Spec):
+    """When the champion's log loss on live labels is worse than on its own test rows."""
+
+    window_days: Annotated[int, Field(ge=3, le=366)] = Field(
+        default=7, description="Days judged together; windows follow one another and do not overlap."
+    )
+    min_rows: Count = Field(default=500, description="A window with fewer labelled rows is not judged.")
+    alpha: float = Field(
+        default=0.01, gt=0, lt=0.5, description="Largest chance that a window counts as worse although it is not."
+    )
+    min_effect: float = Field(default=0.0, ge=0, description="Worse by no more than this is not worth an alarm.")
+    persistence: Annotated[int, Field(ge=1, le=52)] = Field(
+        default=2, description="An alarm needs this many worse windows in a row."
+    )
+
+
+class Shadow(Spec):
+    """A period in which a challenger is scored beside the champion, and judged once at its end, on live labels."""
+
+    days: Annotated[int, Field(ge=5, le=366)] = Field(description="Days with labels that the two are compared on.")
+    min_rows: Count = Field(default=500, description="With fewer labelled rows the challenger is refused.")
+    metric: Metric = Field(default="log_loss", description="The metric.")
+    alpha: float = Field(
+        default=0.05, gt=0, lt=0.5, description="Largest chance of promoting a challenger that is no better."
+    )
+    min_effect: float = Field(default=0.0, ge=0, description="By at least this much, in the metric's better direction.")
+
+
+class Rollback(Spec):
+    """When a new champion goes back to its predecessor: where it is worse on the same live rows."""
+
+    window_days: Annotated[int, Field(ge=5, le=366)] = Field(
+        default=7, description="The two are compared each time that this many more days have labels."
+    )
+    looks: Annotated[int, Field(ge=1, le=52)] = Field(
+        default=4,
+        description="Comparisons after a promotion; they share `alpha`. After the last one the champion stands.",
+    )
+    min_rows: Count = Field(default=500, description="With fewer labelled rows a comparison is not made.")
+    metric: Metric = Field(default="log_loss", description="The metric.")
+    alpha: float = Field(
+        default=0.05, gt=0, lt=0.5, description="Largest chance, over all looks, of taking back one that is no worse."
+    )
+    min_effect: float = Field(default=0.0, ge=0, description="Worse by no more than this is no reason.")
+
+
 class Triggers(Spec):
-    """What starts a line."""
+    """What starts a line, and what is watched on live labels."""
 
     schedule: CronSchedule | None = Field(default=None, description="Start at these times; null for never.")
+    performance: PerformanceTrigger | None = Field(
+        default=None, description="Start when the champion does worse on live labels; null for never."
+    )
+    shadow: Shadow | None = Field(
+        default=None, description="Judge a challenger on live labels before it is promoted; null: by the gates alone."
+    )
+    rollback: Rollback | None = Field(
+        default=None, description="Take back a champion that does worse than its predecessor; null for never."
+    )
 
 
 class Recipe(Spec):

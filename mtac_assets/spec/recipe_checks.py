@@ -22,6 +22,8 @@ from mtac_assets.spec.spelling import closest
 
 CHECKS: list[Check] = []
 
+MIN_REFERENCE_DAYS = 3  # below this the error of a mean over days cannot be known (evaluation.bootstrap.MIN_DAYS)
+
 
 @rule(CHECKS, "data")
 def _lookups(data: Data) -> Iterator[Problem]:
@@ -145,6 +147,18 @@ def _schedule(triggers: Triggers) -> Iterator[Problem]:
         return
     yield from cron_problems(triggers.schedule.cron)
     yield from _zone(triggers.schedule.timezone)
+
+
+@rule(CHECKS, "triggers", "window")
+def _live_labels_need_days(triggers: Triggers, window: Window | None) -> Iterator[Problem]:
+    for name in ("performance", "shadow", "rollback"):
+        if window is None and getattr(triggers, name) is not None:
+            error = f"`{name}` counts days, but the recipe has no window"
+            yield Problem(("triggers", name), error, "a recipe with a `window`", f"remove triggers.{name}")
+    if window and triggers.performance is not None and window.test_days < MIN_REFERENCE_DAYS:
+        error = f"performance is judged against the test days, and test_days {window.test_days} are too few to tell"
+        expected = f"window.test_days of {MIN_REFERENCE_DAYS} or more"
+        yield Problem(("triggers", "performance"), error, expected, "raise test_days, or remove triggers.performance")
 
 
 def _zone(name: str) -> Iterator[Problem]:
