@@ -8,6 +8,7 @@ from mtac_assets.spec.checks import Check, Problem, repeated, rule, unknown
 from mtac_assets.spec.cron import cron_problems
 from mtac_assets.spec.recipe import (
     BUILT_IN_MODELS,
+    DRIFT_WINDOWS,
     Data,
     Evaluation,
     Features,
@@ -145,6 +146,29 @@ def _schedule(triggers: Triggers) -> Iterator[Problem]:
         return
     yield from cron_problems(triggers.schedule.cron)
     yield from _zone(triggers.schedule.timezone)
+
+
+@rule(CHECKS, "triggers", "window")
+def _drift(triggers: Triggers, window: Window | None) -> Iterator[Problem]:
+    drift = triggers.drift
+    if drift is None:
+        return
+    path = ("triggers", "drift")
+    if window is None:
+        error = "drift is watched from day to day, but the recipe has no time"
+        yield Problem(path, error, "no drift trigger in a recipe with `split`", "remove it")
+        return
+    history = window.train_days + window.history_days
+    if history < DRIFT_WINDOWS * drift.window_days:
+        error = f"{history} days of training and history hold fewer than {DRIFT_WINDOWS} windows of {drift.window_days}"
+        expected = f"at most {history // DRIFT_WINDOWS}" if history >= DRIFT_WINDOWS else "a longer window.train_days"
+        yield Problem(
+            (*path, "window_days"), error, expected, "shorten window_days: every window would be INSUFFICIENT"
+        )
+    fewest = round(3 / drift.false_alarms)
+    if drift.resamples < fewest:
+        error = f"{drift.resamples} resamples do not show what happens {drift.false_alarms:g} of the time"
+        yield Problem((*path, "resamples"), error, f"at least {fewest}", f"write {fewest} or more")
 
 
 def _zone(name: str) -> Iterator[Problem]:

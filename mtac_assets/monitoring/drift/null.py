@@ -1,0 +1,97 @@
+"""What the family does where nothing drifts: its distribution, drawn from the reference's own windows.
+
+A null window is a sum of the history's own window residuals under Gaussian multipliers: it has exactly their covariance,
+between columns and between rows of a window, at whatever autocorrelation they have. Sources: Chernozhukov, Chetverikov and
+Kato, "Gaussian approximations and multiplier bootstrap for maxima of sums of high-dimensional random vectors", Annals of
+Statistics 41 (2013); Shao, "The dependent wild bootstrap", JASA 105 (2010). Each component is then divided by what one in a
+hundred null windows reach (prepivoting; Beran, JASA 83 (1988)), so that the largest of them compares like with like.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mtac_assets.monitoring.drift.components import Family
+from mtac_assets.monitoring.drift.windows import Residuals
+
+UNIT_LEVEL = 0.99
+LEAST_UNIT = 1e-9  # a statistic that never moved in the whole history is measured against this
+
+
+@dataclass(frozen=True, eq=False)
+class Null:
+    """`units` [components]: the 99 % point of each, in its own unit. `largest` [R]: the largest component of each null
+    window, in units. `own` [W, components]: the history's windows, each measured by the others, in units."""
+
+    units: np.ndarray
+    largest: np.ndarray
+    own: np.ndarray
+    freedom: float
+
+
+def null(
+    family: Family,
+    own: Residuals,
+    new: Residuals,
+    *,
+    window: int,
+    parameters: int,
+    judged: np.ndarray,
+    resamples: int,
+    seed: int,
+) -> Null:
+    """Draw `resamples` null windows of the size of `new` from the windows `own`. `parameters`: expectations estimated from
+    the history (calendar slots). `judged` bool [components]: those in the maximum."""
+    count = len(own.leverage)
+    freedom = degrees_of_freedom(count + window - 1, window, parameters)
+    rng = np.random.default_rng(seed)
+    inflate = np.sqrt(1 + new.leverage[0])
+    used = own.sizes > 0
+    root = np.sqrt(1 - own.leverage)[:, None]
+    base = own.linear / root
+    # A smaller window varies more, as independent rows do; a larger one is not trusted to vary less, as days do not.
+    linear = base * np.sqrt(np.maximum(own.sizes / np.maximum(new.sizes, 1), 1.0))
+    steady = own.stable / root
+    stable = steady * np.sqrt(np.maximum(new.counted / np.maximum(own.counted, 1), 1.0))
+
+    draws = rng.standard_normal((resamples, count))
+    simulated = family.linear(draws @ (linear / np.sqrt(np.maximum(used.sum(axis=0), 1))))
+    spread = np.sqrt(np.mean(stable**2, axis=0))
+    short = np.sqrt(np.maximum(1 - spread**2, 0))  # counts vary at least as independent rows do
+    shares = draws @ (stable / np.sqrt(count)) + short * rng.standard_normal((resamples, stable.shape[1]))
+    sizes = np.concatenate([simulated, np.abs(shares)], axis=1) * inflate
+    sizes /= np.sqrt(rng.chisquare(freedom, sizes.shape) / freedom)  # the scale itself is estimated: Student's t
+    units = np.maximum(np.quantile(sizes, UNIT_LEVEL, axis=0), LEAST_UNIT)
+    largest = (sizes / units)[:, judged].max(axis=1, initial=0.0)
+    return Null(units, largest, _own(family, own, base, steady, linear, stable, units, inflate), freedom)
+
+
+def degrees_of_freedom(blocks: int, window: int, parameters: int) -> float:
+    """Of a variance from all windows of `window` blocks; overlapping ones tell half as much again as disjoint ones
+    (the Bartlett kernel's 3/2; Priestley, "Spectral Analysis and Time Series", 1981, table 6.1)."""
+    disjoint = (blocks - parameters) / window
+    return max(disjoint if window == 1 else 1.5 * disjoint, 1.0)
+
+
+def _own(
+    family: Family,
+    own: Residuals,
+    base: np.ndarray,
+    steady: np.ndarray,
+    linear: np.ndarray,
+    stable: np.ndarray,
+    units: np.ndarray,
+    inflate: float,
+) -> np.ndarray:
+    """The history's windows in the units that they would have, had they come new: each left out of its own yardstick."""
+    sizes = np.concatenate([family.linear(base), np.abs(steady)], axis=1) * inflate
+    squares = np.concatenate([family.variances(base**2), np.maximum(steady**2, 0)], axis=1)
+    target = np.concatenate([family.variances((linear**2).mean(axis=0)), (stable**2).mean(axis=0)])
+    others = (squares.sum(axis=0) - squares) / max(len(squares) - 1, 1)
+    first = family.first_share
+    others[:, first:] = np.maximum(others[:, first:], 1.0)
+    target[first:] = np.maximum(target[first:], 1.0)
+    ratio = np.sqrt(np.divide(others, target, out=np.ones(others.shape), where=target > 0))
+    return sizes / np.maximum(units * ratio, LEAST_UNIT)
