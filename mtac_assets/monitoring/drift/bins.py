@@ -13,8 +13,9 @@ import numpy as np
 
 from mtac_assets.monitoring.drift.rows import Column
 
-LEVELS = np.array([0.001, 0.01, *np.linspace(0.03, 0.97, 29), 0.99, 0.999])  # 33 edges; what lies outside is the tail
-TAIL = 0.001
+LEVELS = (0.01, *np.linspace(0.03, 0.97, 29), 0.99)
+TAIL = 0.001  # share of the reference outside of the outermost edges, on each side
+TAIL_ROWS = 30  # rows at least that a tail's edge rests on; but a tail is never more than the outermost of LEVELS
 MOST_CATEGORIES = 64  # those with the most rows; the others known share one bin
 RANK_STEPS = 1000  # ranks are kept as whole numbers: products of ranks add up exactly, in any order
 
@@ -54,10 +55,12 @@ class CategoryBins:
 def numeric_bins(column: Column, blocks: Sequence[np.ndarray]) -> NumericBins:
     """Bins of a column from the reference's values, NaN left out; none but one bin where no value is present."""
     values = np.concatenate([np.asarray(block, dtype=np.float64) for block in blocks])
-    values = values[~np.isnan(values)]
+    # Sorted, so that sums of floats do not depend on the order of rows either; plus zero, so that there is no minus zero.
+    values = np.sort(values[~np.isnan(values)]) + 0.0
     if not len(values):
         return NumericBins(column, np.empty(0), np.zeros(1, dtype=np.int64), 0.0)
-    cuts = np.quantile(values, LEVELS, method="inverted_cdf")
+    tail = min(max(TAIL, TAIL_ROWS / len(values)), 0.01)
+    cuts = np.quantile(values, [tail, *LEVELS, 1 - tail], method="inverted_cdf")
     once, times = np.unique(cuts, return_counts=True)
     atoms = once[(times > 1) | (once == cuts[0]) | (once == cuts[-1])]
     # An edge right below a value that many rows share gives it a bin of its own, so that smaller values are told from it.

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mtac_assets.monitoring.drift.components import Component, Family, family
+from mtac_assets.monitoring.drift.components import Family, family
 from mtac_assets.monitoring.drift.evidence import evidence
 from mtac_assets.monitoring.drift.null import Null, null
 from mtac_assets.monitoring.drift.reference import Block, Reference
@@ -148,7 +148,7 @@ def _floors(members: Family, trigger: DriftTrigger) -> np.ndarray:
 def _own_largest(members: Family, own: Residuals, drawn: Null, judged: np.ndarray, floors: np.ndarray) -> np.ndarray:
     """The statistic [W] of each window of the history, judged by the others."""
     without = (1 - own.leverage)[:, None]
-    effects = np.concatenate([members.linear(own.linear / without), np.abs(own.shares / without)], axis=1)
+    effects = np.concatenate([members.linear(own.linear / without), np.abs(own.shares)], axis=1)
     return np.where(judged & (effects >= floors), drawn.own, 0.0).max(axis=1, initial=0.0)
 
 
@@ -185,9 +185,3 @@ def _method(
         "resamples": trigger.resamples,
         "seed": trigger.seed,
     }
-
-
-def component_name(component: Component) -> str:
-    """As a person reads it."""
-    both = f"{component.column} and {component.other}" if component.other else str(component.column)
-    return f"{component.kind} of {both}"

@@ -17,6 +17,7 @@ from mtac_assets.monitoring.drift.components import Family
 from mtac_assets.monitoring.drift.windows import Residuals
 
 UNIT_LEVEL = 0.99
+KIND_TOP, COMPONENT_TOP = 10, 4  # windows of the history that tell how heavy a tail is
 LEAST_UNIT = 1e-9  # a statistic that never moved in the whole history is measured against this
 
 
@@ -53,7 +54,7 @@ def null(
     base = own.linear / root
     # A smaller window varies more, as independent rows do; a larger one is not trusted to vary less, as days do not.
     linear = base * np.sqrt(np.maximum(own.sizes / np.maximum(new.sizes, 1), 1.0))
-    steady = own.stable / root
+    steady = own.stable * root  # against the others alone, hence larger by this
     stable = steady * np.sqrt(np.maximum(new.counted / np.maximum(own.counted, 1), 1.0))
 
     draws = rng.standard_normal((resamples, count))
@@ -65,7 +66,32 @@ def null(
     sizes /= np.sqrt(rng.chisquare(freedom, sizes.shape) / freedom)  # the scale itself is estimated: Student's t
     units = np.maximum(np.quantile(sizes, UNIT_LEVEL, axis=0), LEAST_UNIT)
     largest = (sizes / units)[:, judged].max(axis=1, initial=0.0)
-    return Null(units, largest, _own(family, own, base, steady, linear, stable, units, inflate), freedom)
+    before = _own(family, own, base, steady, linear, stable, units, inflate, freedom)
+    heavy = heavier(before, sizes / units, np.array([component.kind for component in family.components]), judged)
+    return Null(units * heavy, largest, before / heavy, freedom)
+
+
+def heavier(own: np.ndarray, drawn: np.ndarray, kinds: np.ndarray, judged: np.ndarray) -> np.ndarray:
+    """By how much the farthest of the history's windows [W, components] lie beyond what the null draws [R, components]
+    let one expect, at least 1: for each component, and for all components of its kind together, the larger.
+
+    Sums of skewed or clustered rows have heavier tails than multipliers give them; the history shows it.
+    """
+    factor = np.ones(own.shape[1])
+    for kind in np.unique(kinds[judged]):
+        members = np.flatnonzero((kinds == kind) & judged)
+        factor[members] = _beyond(own[:, members], drawn[:, members], KIND_TOP)
+    for place in np.flatnonzero(judged):
+        factor[place] = max(factor[place], _beyond(own[:, [place]], drawn[:, [place]], COMPONENT_TOP))
+    return factor
+
+
+def _beyond(own: np.ndarray, drawn: np.ndarray, most: int) -> float:
+    count = min(most, own.size)
+    farthest = np.sort(own, axis=None)[-count:]
+    levels = 1 - (np.arange(count, 0, -1) - 0.5) / own.size
+    normal = np.quantile(drawn, levels)
+    return max(1.0, float(np.exp(np.mean(np.log(np.maximum(farthest, LEAST_UNIT) / np.maximum(normal, LEAST_UNIT))))))
 
 
 def degrees_of_freedom(blocks: int, window: int, parameters: int) -> float:
@@ -84,12 +110,15 @@ def _own(
     stable: np.ndarray,
     units: np.ndarray,
     inflate: float,
+    freedom: float,
 ) -> np.ndarray:
     """The history's windows in the units that they would have, had they come new: each left out of its own yardstick."""
     sizes = np.concatenate([family.linear(base), np.abs(steady)], axis=1) * inflate
-    squares = np.concatenate([family.variances(base**2), np.maximum(steady**2, 0)], axis=1)
+    squares = np.concatenate([family.variances(base**2), steady**2], axis=1)
     target = np.concatenate([family.variances((linear**2).mean(axis=0)), (stable**2).mean(axis=0)])
-    others = (squares.sum(axis=0) - squares) / max(len(squares) - 1, 1)
+    # A variance without one observation, exactly: sum of e^2 less e_w^2 / (1 - h_w) (Cook and Weisberg, 1982, 2.2).
+    whole = (squares * (1 - own.leverage)[:, None]).sum(axis=0)
+    others = np.maximum(whole - squares, 0) / max((1 - own.leverage).sum() - 1, 1)
     first = family.first_share
     others[:, first:] = np.maximum(others[:, first:], 1.0)
     target[first:] = np.maximum(target[first:], 1.0)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -24,6 +22,7 @@ from mtac_assets.provenance.files import write_atomic
 from mtac_assets.spec.errors import Finding
 
 SCHEMA_VERSION = 1
+HEADER = "mtac drift reference, sha256"
 FEWEST_PER_SLOT = 4  # blocks of each calendar slot, below which slots are not told apart
 
 
@@ -87,31 +86,34 @@ def build(blocks: Sequence[Block], about: Mapping[str, Any] | None = None) -> Re
 
 
 def save(reference: Reference, path: Path) -> str:
-    """Write the reference atomically as NumPy's npz; returns its digest."""
+    """Write the reference atomically: a line with the SHA-256 of what follows, then NumPy's npz. Returns its digest."""
     digest = reference.digest
     document = json.dumps({**_document(reference), "digest": digest}, sort_keys=True).encode()
     stream = io.BytesIO()
     arrays: dict[str, Any] = {"document": np.frombuffer(document, dtype=np.uint8), **_arrays(reference)}
     np.savez_compressed(stream, **arrays)
-    write_atomic(path, stream.getvalue())
+    held = stream.getvalue()
+    write_atomic(path, f"{HEADER} {sha256_bytes(held)}\n".encode() + held)
     return digest
 
 
 def open_reference(path: Path) -> Reference:
-    """The reference in a file. Raises DriftError where it cannot be read, is of a newer schema or differs from its digest."""
+    """The reference in a file. Raises DriftError where there is none, it is damaged, or its schema is not known here."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        document = json.loads(arrays.pop("document").tobytes())
+        stored = path.read_bytes()
     except FileNotFoundError:
         raise DriftError(Finding("there is no such file", str(path), "a drift reference", "build it")) from None
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise _damaged(path, str(error)) from error
-    if document.get("schema_version") != SCHEMA_VERSION:
+    header, _, held = stored.partition(b"\n")  # before anything is parsed: a damaged archive fails in many ways
+    if header != f"{HEADER} {sha256_bytes(held)}".encode():
+        raise _damaged(path, "its bytes are not those that were written")
+    with np.load(io.BytesIO(held), allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    document = json.loads(arrays.pop("document").tobytes())
+    if document["schema_version"] != SCHEMA_VERSION:
         raise DriftError(
-            Finding(f"schema version {document.get('schema_version')}", str(path), f"version {SCHEMA_VERSION}", "build the reference anew, or update MTaC")
+            Finding(f"schema version {document['schema_version']}", str(path), f"version {SCHEMA_VERSION}", "build the reference anew, or update MTaC")
         )  # fmt: skip
-    digest = document.pop("digest", None)
+    digest = document.pop("digest")
     reference = _read(document, arrays)
     if reference.digest != digest:
         raise _damaged(path, f"the content's digest is {reference.digest}, its own document says {digest}")

@@ -112,18 +112,21 @@ def total(stacked: Sketch) -> Sketch:
 
 
 def require_columns(rows: Rows, layout: Layout) -> None:
-    given = {*rows.numbers(), *(Column("feature", name) for name in rows.categorical)}
-    given |= {Column("raw", name) for name in rows.raw}
-    wrong = sorted(given ^ set(layout.columns))
-    if wrong:
-        told = ", ".join(f"{column} ({'not in the reference' if column in given else 'absent'})" for column in wrong)
+    kinds = {
+        "numeric": (set(rows.numbers()), {bins.column for bins in layout.numeric}),
+        "categorical": (
+            {Column("feature", name) for name in rows.categorical},
+            {bins.column for bins in layout.categorical},
+        ),
+        "raw": ({Column("raw", name) for name in rows.raw}, set(layout.raw)),
+    }
+    told = []
+    for kind, (given, wanted) in kinds.items():
+        told += [f"{kind} {column} (not in the reference)" for column in sorted(given - wanted)]
+        told += [f"{kind} {column} (absent)" for column in sorted(wanted - given)]
+    if told:
         raise DriftError(
-            Finding(f"columns differ from the reference's: {told}", "rows", "the reference's columns", "compute features and scores with the model that the reference is of")
-        )  # fmt: skip
-    swapped = [bins.column for bins in layout.categorical if bins.column.name not in rows.categorical]
-    if swapped:
-        raise DriftError(
-            Finding(f"not categorical: {', '.join(map(str, swapped))}", "rows", "the reference's kinds of columns", "compute features with the model that the reference is of")
+            Finding(f"columns differ from the reference's: {', '.join(told)}", "rows", "the reference's columns", "compute features and scores with the model that the reference is of")
         )  # fmt: skip
 
 

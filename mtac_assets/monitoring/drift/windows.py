@@ -36,7 +36,8 @@ class Residuals:
     `linear` [W, Q]: cumulative shares at the end of each bin, spread of each numeric column, shares of categories, rank
     correlations, in that order; `sizes` [W, Q]: the rows that each is of. `shares` [W, P] and `counted` [W, P]: tails of
     each numeric column, nulls of each column, new categories; `stable` [W, P]: the same with unit sampling variance.
-    `leverage` [W]: weight of a window within its own expectation.
+    `leverage` [W]: weight of a window within its own expectation; `linear` has not been relieved of it, as it can be by a
+    factor; `shares` and `stable` of a window of the history are against the other blocks alone, as they are not linear.
     """
 
     linear: np.ndarray
@@ -82,7 +83,7 @@ def history(reference: Reference, model: Expected, window: int) -> Residuals:
     stacked = reference.sketches
     slots = reference.slots if reference.by_calendar else np.full(len(reference.keys), -1)
     fresh = new_in_history(reference, window)
-    return _residuals(reference.layout, model, stacked, slots, window, fresh)
+    return _residuals(reference.layout, model, stacked, slots, window, fresh, within=True)
 
 
 def of_window(layout: Layout, model: Expected, stacked: Sketch, slots: np.ndarray) -> Residuals:
@@ -119,7 +120,13 @@ def rank_scale(layout: Layout, bins: np.ndarray) -> np.ndarray:
 
 
 def _residuals(
-    layout: Layout, model: Expected, stacked: Sketch, slots: np.ndarray, window: int, fresh: np.ndarray
+    layout: Layout,
+    model: Expected,
+    stacked: Sketch,
+    slots: np.ndarray,
+    window: int,
+    fresh: np.ndarray,
+    within: bool = False,
 ) -> Residuals:
     at = np.searchsorted(model.slots, slots)
     bin_of, category_of = spread_columns(layout)
@@ -130,7 +137,9 @@ def _residuals(
     numbers_w, words_w = _windows(numbers, window), _windows(words, window)
 
     excess = sums.bins - _windows(numbers[:, bin_of] * model.bins[at], window)
-    cumulative, spread, tails, tails_expected = _numeric(layout, excess, sums.bins)
+    cumulative, spread = _numeric(layout, excess)
+    tails = _tails(layout, sums.bins)
+    tails_expected = np.maximum(tails - _tails(layout, excess), 0.0)
     category = sums.categories - _windows(words[:, category_of] * model.categories[at], window)
     products = (sums.products - _windows(stacked.together * model.products[at], window)) / RANK_STEPS**2
     nulls = _windows(stacked.sizes * model.missing[at], window)
@@ -140,6 +149,9 @@ def _residuals(
     linear = np.divide(linear, sizes, out=np.zeros(linear.shape), where=sizes > 0)
     counts = np.concatenate([tails, sums.missing, fresh], axis=1).astype(float)
     counted = np.concatenate([numbers_w, sums.sizes, words_w], axis=1)
+    if within:
+        tails_expected = _others(_tails(layout, stacked.bins), numbers, at, window)
+        nulls = _others(stacked.missing, stacked.sizes, at, window)
     means = np.concatenate([tails_expected, nulls, words_w * model.new], axis=1)
     shares = np.divide(counts - means, counted, out=np.zeros(counts.shape), where=counted > 0)
     stable = stabilised(counts, counted) - stabilised(means, counted)
@@ -152,25 +164,37 @@ def stabilised(count: np.ndarray, size: np.ndarray) -> np.ndarray:
     return 2 * np.sqrt(size + 0.5) * np.arcsin(np.sqrt((count + 0.375) / (size + 0.75)))
 
 
-def _numeric(
-    layout: Layout, excess: np.ndarray, counts: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Cumulative excess at each bin's end [W, bins]; excess of the rank's distance from the middle, observed and expected tails [W, C]."""
+def _numeric(layout: Layout, excess: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cumulative excess at each bin's end [W, bins], and of the rank's distance from the middle [W, numeric columns]."""
     if not layout.numeric:
-        empty = np.empty((len(counts), 0))
-        return empty, empty, empty, empty
+        return np.empty((len(excess), 0)), np.empty((len(excess), 0))
     starts = layout.numeric_starts
-    ends = np.append(starts[1:], counts.shape[1]) - 1
+    ends = np.append(starts[1:], excess.shape[1]) - 1
     running = np.cumsum(excess, axis=1)
     before = np.where(starts > 0, running[:, np.maximum(starts - 1, 0)], 0.0)
     cumulative = running - before[:, spread_columns(layout)[0]]
     cumulative[:, ends] = 0.0  # a column's last bin ends where everything is below, exactly
     ranks = np.concatenate([bins.ranks for bins in layout.numeric]) / RANK_STEPS
-    spread = np.add.reduceat(excess * (2 * np.abs(ranks) - 1), starts, axis=1)
-    several = ends > starts
-    tails = np.where(several, counts[:, starts] + counts[:, ends], 0)
-    means = np.where(several, tails - excess[:, starts] - excess[:, ends], 0.0)
-    return cumulative, spread, tails, np.maximum(means, 0.0)
+    return cumulative, np.add.reduceat(excess * (2 * np.abs(ranks) - 1), starts, axis=1)
+
+
+def _tails(layout: Layout, counts: np.ndarray) -> np.ndarray:
+    """The first and the last bin of each numeric column [W, numeric columns]; 0 for a column with one bin."""
+    starts = layout.numeric_starts
+    ends = np.append(starts[1:], counts.shape[1])[: len(starts)] - 1
+    return np.where(ends > starts, counts[:, starts] + counts[:, ends], 0)
+
+
+def _others(counts: np.ndarray, sizes: np.ndarray, at: np.ndarray, window: int) -> np.ndarray:
+    """Counts [W, P] that windows of the history would hold at the rates of all other blocks of their slots; where there
+    is no other block with rows, at the rate of the slot."""
+    member = (at[:, None] == np.arange(at.max(initial=0) + 1))[:, :, None]
+    counts_in, sizes_in = _windows(counts[:, None] * member, window), _windows(sizes[:, None] * member, window)
+    whole, all_sizes = (counts[:, None] * member).sum(axis=0), (sizes[:, None] * member).sum(axis=0)
+    rate = np.divide(whole, all_sizes, out=np.zeros(whole.shape), where=all_sizes > 0)
+    left = all_sizes - sizes_in
+    rates = np.divide(whole - counts_in, left, out=np.broadcast_to(rate, left.shape).copy(), where=left > 0)
+    return (sizes_in * rates).sum(axis=1)
 
 
 def _leverage(model: Expected, rows: np.ndarray, at: np.ndarray, window: int) -> np.ndarray:
