@@ -63,7 +63,7 @@ def null(
     short = np.sqrt(np.maximum(1 - spread**2, 0))  # counts vary at least as independent rows do
     shares = draws @ (stable / np.sqrt(count)) + short * rng.standard_normal((resamples, stable.shape[1]))
     sizes = np.concatenate([simulated, np.abs(shares)], axis=1) * inflate
-    sizes /= np.sqrt(rng.chisquare(freedom, sizes.shape) / freedom)  # the scale itself is estimated: Student's t
+    sizes /= _scales(rng, freedom, sizes.shape)  # the scale itself is estimated: Student's t
     units = np.maximum(np.quantile(sizes, UNIT_LEVEL, axis=0), LEAST_UNIT)
     largest = (sizes / units)[:, judged].max(axis=1, initial=0.0)
     before = _own(family, own, base, steady, linear, stable, units, inflate, freedom)
@@ -80,18 +80,24 @@ def heavier(own: np.ndarray, drawn: np.ndarray, kinds: np.ndarray, judged: np.nd
     factor = np.ones(own.shape[1])
     for kind in np.unique(kinds[judged]):
         members = np.flatnonzero((kinds == kind) & judged)
-        factor[members] = _beyond(own[:, members], drawn[:, members], KIND_TOP)
-    for place in np.flatnonzero(judged):
-        factor[place] = max(factor[place], _beyond(own[:, [place]], drawn[:, [place]], COMPONENT_TOP))
-    return factor
+        factor[members] = _beyond(own[:, members].reshape(-1, 1), drawn[:, members].reshape(-1, 1), KIND_TOP)
+    return np.maximum(factor, _beyond(own, drawn, COMPONENT_TOP))
 
 
-def _beyond(own: np.ndarray, drawn: np.ndarray, most: int) -> float:
-    count = min(most, own.size)
-    farthest = np.sort(own, axis=None)[-count:]
-    levels = 1 - (np.arange(count, 0, -1) - 0.5) / own.size
-    normal = np.quantile(drawn, levels)
-    return max(1.0, float(np.exp(np.mean(np.log(np.maximum(farthest, LEAST_UNIT) / np.maximum(normal, LEAST_UNIT))))))
+def _beyond(own: np.ndarray, drawn: np.ndarray, most: int) -> np.ndarray:
+    """Mean ratio, on a log scale, of the `most` farthest of `own` [W, K] to the same quantiles of `drawn` [R, K]; [K], at least 1."""
+    count = min(most, len(own))
+    farthest = np.sort(own, axis=0)[-count:]
+    normal = np.quantile(drawn, 1 - (np.arange(count, 0, -1) - 0.5) / len(own), axis=0)
+    ratio = np.maximum(farthest, LEAST_UNIT) / np.maximum(normal, LEAST_UNIT)
+    return np.maximum(1.0, np.exp(np.log(ratio).mean(axis=0)))
+
+
+def _scales(rng: np.random.Generator, freedom: float, shape: tuple[int, ...]) -> np.ndarray:
+    """Square roots of chi-squares over their degrees of freedom (Wilson and Hilferty, PNAS 17 (1931): a tenth of the time)."""
+    bend = 2 / (9 * freedom)
+    cube_root = np.maximum(1 - bend + np.sqrt(bend) * rng.standard_normal(shape), LEAST_UNIT)
+    return cube_root * np.sqrt(cube_root)
 
 
 def degrees_of_freedom(blocks: int, window: int, parameters: int) -> float:
