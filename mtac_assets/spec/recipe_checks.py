@@ -158,9 +158,9 @@ def _drift(triggers: Triggers, window: Window | None) -> Iterator[Problem]:
         error = "drift is watched from day to day, but the recipe has no time"
         yield Problem(path, error, "no drift trigger in a recipe with `split`", "remove it")
         return
-    history = window.train_days + window.history_days
+    history = window.train_days
     if history < DRIFT_WINDOWS * drift.window_days:
-        error = f"{history} days of training and history hold fewer than {DRIFT_WINDOWS} windows of {drift.window_days}"
+        error = f"train_days {history} hold fewer than {DRIFT_WINDOWS} windows of {drift.window_days}"
         expected = f"at most {history // DRIFT_WINDOWS}" if history >= DRIFT_WINDOWS else "a longer window.train_days"
         yield Problem(
             (*path, "window_days"), error, expected, "shorten window_days: every window would be INSUFFICIENT"
