@@ -18,7 +18,7 @@ from mtac_assets.monitoring.drift.evidence import evidence
 from mtac_assets.monitoring.drift.null import Null, null
 from mtac_assets.monitoring.drift.reference import Block, Reference
 from mtac_assets.monitoring.drift.rows import DriftError
-from mtac_assets.monitoring.drift.sketch import Sketch, sketch, stack, total
+from mtac_assets.monitoring.drift.sketch import Sketch, all_pairs, sketch, stack, total
 from mtac_assets.monitoring.drift.verdict import DriftVerdict, Driver
 from mtac_assets.monitoring.drift.windows import Residuals, expected, history, of_window
 from mtac_assets.spec.errors import Finding
@@ -176,6 +176,7 @@ def _method(
         "reference": reference.digest,
         "blocks": [reference.keys[0], reference.keys[-1], len(reference.keys)],
         "calendar": reference.by_calendar,
+        "correlations": [len(reference.layout.pairs[0]), len(all_pairs(len(reference.layout.numeric))[0])],
         "windows_of_history": len(before),
         "of_them_as_far": int((before >= largest).sum()),
         "degrees_of_freedom": drawn.freedom,

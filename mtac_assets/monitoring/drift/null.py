@@ -18,6 +18,7 @@ from mtac_assets.monitoring.drift.windows import Residuals
 
 UNIT_LEVEL = 0.99
 KIND_TOP, COMPONENT_TOP = 10, 4  # windows of the history that tell how heavy a tail is
+DRAWN_TOGETHER = 250  # null windows: of two hundred columns these are 15 MB
 LEAST_UNIT = 1e-9  # a statistic that never moved in the whole history is measured against this
 
 
@@ -58,7 +59,9 @@ def null(
     stable = steady * np.sqrt(np.maximum(new.counted / np.maximum(own.counted, 1), 1.0))
 
     draws = rng.standard_normal((resamples, count))
-    simulated = family.linear(draws @ (linear / np.sqrt(np.maximum(used.sum(axis=0), 1))))
+    scaled = linear / np.sqrt(np.maximum(used.sum(axis=0), 1))
+    parts = np.split(draws, range(DRAWN_TOGETHER, resamples, DRAWN_TOGETHER))
+    simulated = np.concatenate([family.linear(part @ scaled) for part in parts])
     spread = np.sqrt(np.mean(stable**2, axis=0))
     short = np.sqrt(np.maximum(1 - spread**2, 0))  # counts vary at least as independent rows do
     shares = draws @ (stable / np.sqrt(count)) + short * rng.standard_normal((resamples, stable.shape[1]))

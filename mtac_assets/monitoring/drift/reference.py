@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,14 @@ import numpy as np
 
 from mtac_assets.monitoring.drift.bins import CategoryBins, NumericBins, category_bins, numeric_bins
 from mtac_assets.monitoring.drift.rows import Column, DriftError, Rows
-from mtac_assets.monitoring.drift.sketch import Layout, Sketch, sketch, stack
+from mtac_assets.monitoring.drift.sketch import Layout, Sketch, all_pairs, sketch, stack
 from mtac_assets.provenance.digest import digest_json, sha256_bytes
 from mtac_assets.provenance.files import write_atomic
 from mtac_assets.spec.errors import Finding
 
 SCHEMA_VERSION = 1
 HEADER = "mtac drift reference, sha256"
+MOST_PAIRS = 1000  # of numeric columns whose correlation is watched: all of 45 columns
 FEWEST_PER_SLOT = 4  # blocks of each calendar slot, below which slots are not told apart
 
 
@@ -79,10 +80,26 @@ def build(blocks: Sequence[Block], about: Mapping[str, Any] | None = None) -> Re
             for column in categorical
         ),
         raw,
+        all_pairs(len(numeric)),
     )
     sketches = stack([sketch(block.rows, layout) for block in held])
+    layout, sketches = _closest_pairs(layout, sketches)
     slots = np.array([-1 if block.slot is None else block.slot for block in held], dtype=np.int64)
     return Reference(layout, tuple(block.key for block in held), slots, sketches, dict(about or {}))
+
+
+def _closest_pairs(layout: Layout, sketches: Sketch) -> tuple[Layout, Sketch]:
+    """Of more than MOST_PAIRS pairs those that depend most on each other: what is nearly independent has little to lose."""
+    if len(layout.pairs[0]) <= MOST_PAIRS:
+        return layout, sketches
+    products, together = sketches.products.sum(axis=0), sketches.together.sum(axis=0)
+    closeness = np.abs(products) / np.maximum(together, 1)
+    kept = np.sort(np.argsort(-closeness, kind="stable")[:MOST_PAIRS])
+    first, second = layout.pairs
+    return (
+        replace(layout, pairs=(first[kept], second[kept])),
+        replace(sketches, products=sketches.products[:, kept], together=sketches.together[:, kept]),
+    )
 
 
 def save(reference: Reference, path: Path) -> str:
@@ -169,7 +186,8 @@ def _arrays(reference: Reference) -> dict[str, np.ndarray]:
         arrays |= {f"numeric.{place}.edges": one.edges, f"numeric.{place}.ranks": one.ranks}
     for place, one in enumerate(reference.layout.categorical):
         arrays |= {f"categorical.{place}.{name}": getattr(one, name) for name in ("first", "last", "count")}
-    return arrays | {"slots": reference.slots}
+    first, second = reference.layout.pairs
+    return arrays | {"slots": reference.slots, "pairs": np.stack([first, second])}
 
 
 def _read(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Reference:
@@ -181,6 +199,7 @@ def _read(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Refe
         CategoryBins(Column(*one["column"]), tuple(one["known"]), *(arrays[f"categorical.{n}.{name}"] for name in ("first", "last", "count")))
         for n, one in enumerate(document["categorical"])
     )  # fmt: skip
-    layout = Layout(numeric, categorical, tuple(Column(*column) for column in document["raw"]))
+    first, second = arrays["pairs"]
+    layout = Layout(numeric, categorical, tuple(Column(*column) for column in document["raw"]), (first, second))
     sketches = Sketch(*(arrays[f"sketch.{part.name}"] for part in fields(Sketch)))
     return Reference(layout, tuple(document["keys"]), arrays["slots"], sketches, document["about"])

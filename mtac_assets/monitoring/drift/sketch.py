@@ -21,6 +21,8 @@ class Layout:
     numeric: tuple[NumericBins, ...]
     categorical: tuple[CategoryBins, ...]
     raw: tuple[Column, ...]
+    pairs: tuple[np.ndarray, np.ndarray]
+    """int [P] and [P]: places of the first and the second column of each pair of numeric columns under watch."""
 
     @property
     def numeric_starts(self) -> np.ndarray:
@@ -34,11 +36,6 @@ class Layout:
     def columns(self) -> tuple[Column, ...]:
         """All columns; `missing` and `sizes` of a sketch are in this order."""
         return (*(bins.column for bins in self.numeric), *(bins.column for bins in self.categorical), *self.raw)
-
-    @property
-    def pairs(self) -> tuple[np.ndarray, np.ndarray]:
-        """Places of the first and the second column of each pair of numeric columns."""
-        return np.triu_indices(len(self.numeric), 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +96,11 @@ def sketch(rows: Rows, layout: Layout) -> Sketch:
         products[upper].astype(np.int64),
         together[upper].astype(np.int64),
     )
+
+
+def all_pairs(columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Every two of `columns` numeric columns, as `Layout.pairs`."""
+    return np.triu_indices(columns, 1)
 
 
 def stack(sketches: Sequence[Sketch]) -> Sketch:

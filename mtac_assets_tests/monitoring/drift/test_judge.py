@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -201,3 +202,31 @@ def test_columns_other_than_the_references_are_refused(world) -> None:
     swapped = replace(without, categorical={**rows.categorical, "plain": Categories(np.zeros(300, dtype=int), ("a",))})
     with pytest.raises(DriftError, match=r"numeric plain \(absent\), categorical plain \(not in the reference\)"):
         judge(world.reference, [world.block(3, swapped)], world.trigger)
+
+
+@few
+@given(st.data())
+def test_whatever_comes_the_verdict_is_plain_json_without_nan(world, data) -> None:
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    count = data.draw(st.sampled_from([0, 1, 49, 50, 51, 400]))
+    base = world.day(1, count)
+    numeric = {}
+    for name, values in base.numeric.items():
+        kind = data.draw(st.sampled_from(["as it is", "empty", "constant", "huge", "holes"]), label=name)
+        values = {"empty": values * np.nan, "constant": values * 0 + 3, "huge": values * 1e30, "as it is": values}.get(
+            kind, values
+        )
+        numeric[name] = np.where(rng.random(count) < 0.97, np.nan, values) if kind == "holes" else values
+    words = data.draw(st.sampled_from([(), ("ash",), ("new", "birch")]))
+    codes = rng.integers(-1, len(words), count)
+    raw = {"tail": data.draw(st.sampled_from([(0, 0), (0, 9), (9, 9)]))}
+    rows = Rows(numeric, {"word": Categories(codes, words)}, base.score, raw)
+    document = judge(world.reference, [world.block(1, rows)], world.trigger).document("OK")
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+    assert (document["drifted"] is None) == (count < 50)
+    if count >= 50:
+        judged = {(one["kind"], one["column"]) for one in document["unjudged"]}
+        empty = [name for name, values in numeric.items() if np.isnan(values).all() and name != "empty"]
+        driving = {(one["kind"], one["column"]) for one in document["components"] if one["drives"]}
+        assert {("missing", name) for name in empty} <= driving  # what went missing is told, not passed over
+        assert {("shift", name) for name in empty} <= judged

@@ -3,12 +3,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mtac_assets.monitoring.drift import reference as reference_module
 from mtac_assets.monitoring.drift.judge import judge
 from mtac_assets.monitoring.drift.reference import Block, build, open_reference, save
 from mtac_assets.monitoring.drift.rows import DriftError, Rows
+from mtac_assets.spec.recipe import DriftTrigger
 
 
 def test_a_stored_reference_judges_as_the_built_one(world, tmp_path: Path) -> None:
@@ -81,3 +83,23 @@ def test_the_calendar_is_used_where_every_slot_has_history(world) -> None:
     assert build([world.block(n, slot=n % 7) for n in range(28)]).by_calendar
     assert not build([world.block(n, slot=n % 7) for n in range(27)]).by_calendar
     assert not build([world.block(n) for n in range(28)]).by_calendar
+
+
+def test_of_many_columns_the_closest_pairs_are_watched(tmp_path: Path) -> None:
+    def day(seed: int) -> Block:
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(200, 60)).astype(np.float32)
+        x[:, 59] = x[:, 3] + 0.3 * x[:, 59]
+        return Block(f"{seed:03d}", Rows({f"x{n:02d}": x[:, n] for n in range(60)}))
+
+    reference = build([day(seed) for seed in range(25)])
+    first, second = reference.layout.pairs
+    assert len(first) == reference.sketches.products.shape[1] == 1000
+    assert (3, 59) in zip(first.tolist(), second.tolist(), strict=True)
+    save(reference, tmp_path / "r.drift")
+    window = day(99)
+    torn = Block("x", Rows({**window.rows.numeric, "x59": window.rows.numeric["x59"][::-1]}))
+    verdict = judge(open_reference(tmp_path / "r.drift"), [torn], DriftTrigger(resamples=300))
+    assert [(one.component.kind, str(one.component.column)) for one in verdict.drivers] == [("correlation", "x03")]
+    assert verdict.method is not None
+    assert verdict.method["correlations"] == [1000, 1770]
