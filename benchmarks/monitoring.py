@@ -19,11 +19,11 @@ from mtac_assets.monitoring.drift.reference import build, open_reference, save
 from mtac_assets.spec.recipe import DriftFloor, DriftTrigger
 
 HISTORY, RATE, MOST, SLOWER = 84, 0.01, 0.02, 1.0
-SIZES = (  # rows of a window, rows of a day of the reference, references, windows of each, of which by usual rules
+SIZES = (  # rows of a window, rows of a day of the reference, references, windows of each, of which by usual rules too
     (50, 50, 20, 20, 5),
     (500, 500, 20, 20, 5),
     (5_000, 5_000, 8, 40, 5),
-    (100_000, 2_000, 4, 15, 3),
+    (100_000, 2_000, 8, 16, 2),
 )
 NO_FLOOR = DriftFloor(shift=0, spread=0, share=0, correlation=0)
 TRIGGER = DriftTrigger(false_alarms=RATE, resamples=1000, min_rows=50)

@@ -1,8 +1,9 @@
 """Does a window differ from the reference, by more than its history lets one expect and by enough to matter?
 
 One threshold for the whole family of statistics keeps the rate of false alarms a window, over all columns, at what the
-recipe allows. Two things must hold for `drifted`: the largest component that reaches its effect floor is beyond the null
-distribution's (1 - false_alarms) point, and beyond nearly all windows of the history itself, which needs no model.
+recipe allows. For `drifted` a component that reaches its effect floor must be beyond the null distribution's (1 - false_alarms)
+point, beyond its own farthest window in the history, and beyond the largest component of nearly all windows of the history,
+which needs no model. That last lock opens at twice the null's point: one odd day must not blind all columns.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from mtac_assets.spec.errors import Finding
 from mtac_assets.spec.recipe import DRIFT_WINDOWS, DriftTrigger
 
 FEWEST_PRESENT = 20  # values of a column in a window, below which only its nulls are judged
+CEILING = 2.0  # of the null's threshold: what is beyond is told, whatever one odd day of the history did
+TWICE = 2.0  # of its farthest window: a column that went that far once only is known by that one day
 RANKED = 20  # components that a verdict lists at least, where there are as many
 
 
@@ -77,28 +80,29 @@ def judge_counted(reference: Reference, window: Sequence[Counted], trigger: Drif
     ratios = np.concatenate([members.linear(new.linear), np.abs(new.stable)], axis=1)[0] / drawn.units
     floors = _floors(members, trigger)
     matters = judged & (effects >= floors)
-    before = _own_largest(members, own, drawn, judged, floors)
+    before = _own_largest(members, own, drawn, judged & ~drawn.once, floors)
     largest = float(ratios[matters].max(initial=0.0))
-    threshold = max(_critical(drawn.largest, trigger.false_alarms), _critical_own(before, trigger))
+    by_null = _critical(drawn.largest, trigger.false_alarms)
+    threshold = max(by_null, min(_critical_own(before, trigger), CEILING * by_null))
+    ratios /= np.maximum(threshold, drawn.farthest * np.where(drawn.once, TWICE, 1.0))
+    farthest = float(ratios[matters].max(initial=0.0))
     p_value = (1 + int((drawn.largest >= largest).sum())) / (len(drawn.largest) + 1)
     order = [int(place) for place in np.lexsort((-effects, -ratios)) if judged[place]]
-    shown = [
-        place for rank, place in enumerate(order) if rank < RANKED or (matters[place] and ratios[place] > threshold)
-    ]
+    shown = [place for rank, place in enumerate(order) if rank < RANKED or (matters[place] and ratios[place] > 1)]
     whole = total(stacked)
     return DriftVerdict(
         keys,
-        largest > threshold,
+        farthest > 1,
         rows,
         None,
         p_value,
-        largest / threshold,
+        farthest,
         tuple(
             Driver(
                 members.components[place],
                 float(effects[place]),
                 float(floors[place]),
-                float(ratios[place] / threshold),
+                float(ratios[place]),
                 evidence(members.components[place], reference, whole, new, members, model, place),
             )
             for place in shown

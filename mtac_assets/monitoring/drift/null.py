@@ -19,17 +19,22 @@ from mtac_assets.monitoring.drift.windows import Residuals
 UNIT_LEVEL = 0.99
 KIND_TOP, COMPONENT_TOP = 10, 4  # windows of the history that tell how heavy a tail is
 DRAWN_TOGETHER = 250  # null windows: of two hundred columns these are 15 MB
+MOST_OF_VARIANCE = 0.5
 LEAST_UNIT = 1e-9  # a statistic that never moved in the whole history is measured against this
 
 
 @dataclass(frozen=True, eq=False)
 class Null:
     """`units` [components]: the 99 % point of each, in its own unit. `largest` [R]: the largest component of each null
-    window, in units. `own` [W, components]: the history's windows, each measured by the others, in units."""
+    window, in units. `own` [W, components]: the history's windows, each measured by the others, in units. `farthest`
+    [components]: the farthest window of the history in units, not measured by the others. `once` bool [components]: one
+    window of the history holds most of the variance, so that the others do not tell how far such a column goes."""
 
     units: np.ndarray
     largest: np.ndarray
     own: np.ndarray
+    farthest: np.ndarray
+    once: np.ndarray
     freedom: float
 
 
@@ -69,9 +74,13 @@ def null(
     sizes /= _scales(rng, freedom, sizes.shape)  # the scale itself is estimated: Student's t
     units = np.maximum(np.quantile(sizes, UNIT_LEVEL, axis=0), LEAST_UNIT)
     largest = (sizes / units)[:, judged].max(axis=1, initial=0.0)
+    squares = np.concatenate([family.variances(base**2), steady**2], axis=1)
+    once = squares.max(axis=0) > MOST_OF_VARIANCE * squares.sum(axis=0)
     before = _own(family, own, base, steady, linear, stable, units, inflate, freedom)
-    heavy = heavier(before, sizes / units, np.array([component.kind for component in family.components]), judged)
-    return Null(units * heavy, largest, before / heavy, freedom)
+    kinds = np.array([component.kind for component in family.components])
+    heavy = heavier(before, sizes / units, kinds, judged & ~once)
+    farthest = np.concatenate([family.linear(base), np.abs(steady)], axis=1).max(axis=0) * inflate
+    return Null(units * heavy, largest, before / heavy, farthest / (units * heavy), once, freedom)
 
 
 def heavier(own: np.ndarray, drawn: np.ndarray, kinds: np.ndarray, judged: np.ndarray) -> np.ndarray:
@@ -84,7 +93,7 @@ def heavier(own: np.ndarray, drawn: np.ndarray, kinds: np.ndarray, judged: np.nd
     for kind in np.unique(kinds[judged]):
         members = np.flatnonzero((kinds == kind) & judged)
         factor[members] = _beyond(own[:, members].reshape(-1, 1), drawn[:, members].reshape(-1, 1), KIND_TOP)
-    return np.maximum(factor, _beyond(own, drawn, COMPONENT_TOP))
+    return np.where(judged, np.maximum(factor, _beyond(own, drawn, COMPONENT_TOP)), 1.0)
 
 
 def _beyond(own: np.ndarray, drawn: np.ndarray, most: int) -> np.ndarray:

@@ -230,3 +230,16 @@ def test_whatever_comes_the_verdict_is_plain_json_without_nan(world, data) -> No
         driving = {(one["kind"], one["column"]) for one in document["components"] if one["drives"]}
         assert {("missing", name) for name in empty} <= driving  # what went missing is told, not passed over
         assert {("shift", name) for name in empty} <= judged
+
+
+def test_one_odd_day_of_the_history_blinds_its_own_column_and_no_other(world) -> None:
+    def day(n: int, odd: bool, **more: np.ndarray) -> Block:
+        rows = world.day(n)
+        return Block(f"{n:03d}", changed(rows, rare=np.full(300, 50.0 * odd) + np.arange(300) % 2 * odd, **more))
+
+    reference = build([day(n, odd=n == 30) for n in range(60)])
+    assert judge(reference, [day(99, odd=False)], world.trigger).drifted is False
+    shifted = day(99, odd=False, plain=world.day(99).numeric["plain"] + 0.8)
+    assert ("shift", "plain") in drivers(judge(reference, [shifted], world.trigger))
+    again = judge(reference, [day(99, odd=True)], world.trigger)
+    assert not {column for kind, column in drivers(again) if kind in ("shift", "spread")} & {"rare"}
