@@ -73,17 +73,18 @@ def _distances(axis: Any, documents: Sequence[Mapping[str, Any]], title: str) ->
         if held:
             heights = [ratios[place] or 0.0 for place in held]
             axis.plot(held, heights, marker, color=colour, markersize=5, label=f"{state} ({len(held)})", zorder=3)
-    axis.axhline(1, color="#3b4652", linewidth=1.2, linestyle="--")
     rate = next((d["method"]["false_alarms"] for d in documents if d["method"]), None)
-    told = "threshold" if rate is None else f"threshold: {rate:.2g} of windows without drift"
-    axis.annotate(told, (1, 1), xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points", ha="right", fontsize=8, color="#3b4652")  # fmt: skip
-    if max((ratio for _, ratio in known), default=0) > 4:
+    told = "threshold" if rate is None else f"threshold, passed by {rate:.2%} of windows without drift"
+    axis.axhline(1, color="#3b4652", linewidth=1.2, linestyle="--", label=told)
+    farthest = max((ratio for _, ratio in known), default=0.0)
+    if farthest > 4:
         axis.set_yscale("symlog", linthresh=2)
-        axis.yaxis.set_major_formatter("{x:g}")
-    axis.set_ylim(bottom=-0.05)
+        ticks = [tick for tick in (0, 1, 2, 3, 4, 6, 10, 20, 50, 100, 1000, 10_000) if tick <= farthest]
+        axis.set_yticks(ticks, [f"{tick:,}" for tick in ticks])
+    axis.set_ylim(-0.08, max(farthest, 1.0) * (1.5 if farthest > 4 else 1.15))
     axis.set_ylabel("distance, in thresholds")
-    axis.set_title(title)
-    axis.legend(loc="upper left", ncols=4)
+    axis.set_title(title, pad=22)
+    axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=5, borderaxespad=0.2)
 
 
 def _columns(axis: Any, documents: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
@@ -104,11 +105,15 @@ def _columns(axis: Any, documents: Sequence[Mapping[str, Any]], names: Sequence[
         axis.set_yticks([])
         axis.text(0.5, 0.5, "no column stands out", transform=axis.transAxes, ha="center", va="center", color="#5b6672")
     every = -(-len(documents) // 12)
-    places = range(0, len(documents), every)
-    axis.set_xticks(
-        list(places), [documents[place]["keys"][-1] if documents[place]["keys"] else "" for place in places]
-    )
+    places = list(range(0, len(documents), every))
+    axis.set_xticks(places, [_day(documents[place]["keys"]) for place in places])
     axis.figure.colorbar(shown, ax=axis, label="thresholds", ticks=[0, 1, 2], extend="max", pad=0.01)
+
+
+def _day(keys: Sequence[str]) -> str:
+    """The last day of a window without its year, or its key as it is where that is no date."""
+    key = keys[-1] if keys else ""
+    return key[5:] if len(key) == 10 and key[4] == key[7] == "-" else key
 
 
 def _names(documents: Sequence[Mapping[str, Any]]) -> list[str]:
