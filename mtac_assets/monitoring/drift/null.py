@@ -19,7 +19,7 @@ from mtac_assets.monitoring.drift.windows import Residuals
 UNIT_LEVEL = 0.99
 KIND_TOP, COMPONENT_TOP = 10, 4  # windows of the history that tell how heavy a tail is
 DRAWN_TOGETHER = 250  # null windows: of two hundred columns these are 15 MB
-MOST_OF_VARIANCE = 0.5
+MOST_OF_VARIANCE = 0.5  # in one window of the history
 LEAST_UNIT = 1e-9  # a statistic that never moved in the whole history is measured against this
 
 
@@ -76,7 +76,7 @@ def null(
     largest = (sizes / units)[:, judged].max(axis=1, initial=0.0)
     squares = np.concatenate([family.variances(base**2), steady**2], axis=1)
     once = squares.max(axis=0) > MOST_OF_VARIANCE * squares.sum(axis=0)
-    before = _own(family, own, base, steady, linear, stable, units, inflate, freedom)
+    before = _own(family, own, base, steady, linear, stable, units, inflate)
     kinds = np.array([component.kind for component in family.components])
     heavy = heavier(before, sizes / units, kinds, judged & ~once)
     farthest = np.concatenate([family.linear(base), np.abs(steady)], axis=1).max(axis=0) * inflate
@@ -128,7 +128,6 @@ def _own(
     stable: np.ndarray,
     units: np.ndarray,
     inflate: float,
-    freedom: float,
 ) -> np.ndarray:
     """The history's windows in the units that they would have, had they come new: each left out of its own yardstick."""
     sizes = np.concatenate([family.linear(base), np.abs(steady)], axis=1) * inflate
