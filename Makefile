@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 STAMP_DEV := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test test-full test-faults up bench lint format schema constraints clean
+.PHONY: help install install-dev demo test test-full test-faults up bench bench-monitoring lint format schema constraints clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,9 @@ up: $(STAMP)  ## Dagster, its daemon and MLflow on loopback
 
 bench: $(STAMP_DEV)  ## the benchmarks, as ratios; results under benchmarks/results/
 	@$(BIN)/python -m benchmarks
+
+bench-monitoring: $(STAMP_DEV)  ## drift: false alarms, power, speed (8 minutes)
+	@$(BIN)/python -m benchmarks monitoring
 
 lint: $(STAMP_DEV)  ## ruff, pyright, import rules
 	@$(BIN)/ruff check .

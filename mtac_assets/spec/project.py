@@ -65,6 +65,10 @@ class State:
         return self.root / "outbox"
 
     @property
+    def drift(self) -> Path:
+        return self.root / "drift"
+
+    @property
     def runs(self) -> Path:
         return self.root / "runs"
 

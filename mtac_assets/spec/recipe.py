@@ -255,6 +255,43 @@ class Rollback(Spec):
     min_effect: float = Field(default=0.0, ge=0, description="Worse by no more than this is no reason.")
 
 
+DRIFT_WINDOWS = 20
+"""Windows that the history of a drift reference must hold: with fewer, a rate of false alarms would be a guess."""
+
+
+class DriftFloor(Spec):
+    """How far a column must move to matter, however certain it is that it moved."""
+
+    shift: float = Field(
+        default=0.1, ge=0, description="Wasserstein distance of a numeric column, in its standard deviations."
+    )
+    spread: float = Field(
+        default=0.05, ge=0, le=1, description="Change of the mean distance of a value's rank from the middle (0 to 1)."
+    )
+    share: float = Field(
+        default=0.005, ge=0, le=1, description="Change of a share: nulls, tails, categories, new categories."
+    )
+    correlation: float = Field(default=0.1, ge=0, le=2, description="Change of the rank correlation of two columns.")
+
+
+class DriftTrigger(Spec):
+    """The model's inputs, raw nulls and scores, watched against its own training history."""
+
+    window_days: Annotated[int, Field(ge=1, le=366)] = Field(default=1, description="Days judged together.")
+    false_alarms: float = Field(
+        default=0.01, ge=1e-4, le=0.2, description="False alarms a window, over all columns together."
+    )
+    persistence: Annotated[int, Field(ge=1, le=30)] = Field(
+        default=2, description="Windows in a row that must drift for an ALARM; before that, WATCH."
+    )
+    min_rows: Count = Field(default=50, description="A window with fewer rows is INSUFFICIENT.")
+    min_effect: DriftFloor = Field(default_factory=DriftFloor, description="How far a column must move to matter.")
+    resamples: Annotated[int, Field(ge=300, le=100_000)] = Field(
+        default=2000, description="Windows without drift that the threshold is drawn from."
+    )
+    seed: Seed = Field(default=0, description="Seed of the resampling.")
+
+
 class Triggers(Spec):
     """What starts a line, and what is watched on live labels."""
 
@@ -267,6 +304,9 @@ class Triggers(Spec):
     )
     rollback: Rollback | None = Field(
         default=None, description="Take back a champion that does worse than its predecessor; null for never."
+    )
+    drift: DriftTrigger | None = Field(
+        default=None, description="Start a challenger when the inputs drift; null for never."
     )
 
 

@@ -8,6 +8,7 @@ from mtac_assets.spec.checks import Check, Problem, repeated, rule, unknown
 from mtac_assets.spec.cron import cron_problems
 from mtac_assets.spec.recipe import (
     BUILT_IN_MODELS,
+    DRIFT_WINDOWS,
     Data,
     Evaluation,
     Features,
@@ -159,6 +160,29 @@ def _live_labels_need_days(triggers: Triggers, window: Window | None) -> Iterato
         error = f"performance is judged against the test days, and test_days {window.test_days} are too few to tell"
         expected = f"window.test_days of {MIN_REFERENCE_DAYS} or more"
         yield Problem(("triggers", "performance"), error, expected, "raise test_days, or remove triggers.performance")
+
+
+@rule(CHECKS, "triggers", "window")
+def _drift(triggers: Triggers, window: Window | None) -> Iterator[Problem]:
+    drift = triggers.drift
+    if drift is None:
+        return
+    path = ("triggers", "drift")
+    if window is None:
+        error = "drift is watched from day to day, but the recipe has no time"
+        yield Problem(path, error, "no drift trigger in a recipe with `split`", "remove it")
+        return
+    history = window.train_days
+    if history < DRIFT_WINDOWS * drift.window_days:
+        error = f"train_days {history} hold fewer than {DRIFT_WINDOWS} windows of {drift.window_days}"
+        expected = f"at most {history // DRIFT_WINDOWS}" if history >= DRIFT_WINDOWS else "a longer window.train_days"
+        yield Problem(
+            (*path, "window_days"), error, expected, "shorten window_days: every window would be INSUFFICIENT"
+        )
+    fewest = round(3 / drift.false_alarms)
+    if drift.resamples < fewest:
+        error = f"{drift.resamples} resamples do not show what happens {drift.false_alarms:g} of the time"
+        yield Problem((*path, "resamples"), error, f"at least {fewest}", f"write {fewest} or more")
 
 
 def _zone(name: str) -> Iterator[Problem]:

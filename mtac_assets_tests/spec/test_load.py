@@ -117,6 +117,12 @@ def test_all_findings_at_once_each_with_its_line(project: Project, edit: Callabl
         ("0 3 * * mon-fri", "0 3 * *", "triggers.schedule.cron", "4 fields"),
         ("Europe/Berlin", "../../etc/passwd", "triggers.schedule.timezone", "no time zone"),
         ("Europe/Berlin", "Europe", "triggers.schedule.timezone", "no time zone"),
+        (
+            "triggers:",
+            "triggers:\n  drift: {}",
+            "triggers.drift.window_days",
+            "train_days 10 hold fewer than 20 windows of 1",
+        ),
         ("name: returns", "name: refunds", "name", "folder"),
         ("owner: team:shop", "owner: shop", "owner", "shop"),
     ],
@@ -215,6 +221,20 @@ def test_the_first_and_last_feasible_dates_are_feasible(project: Project, as_of:
     assert load_recipe(project, "returns", as_of=as_of).as_of == as_of
 
 
+def test_what_a_drift_trigger_needs(project: Project, edit: Callable[..., int]):
+    edit("{train_days: 10", "{train_days: 45")
+    edit("triggers:", "triggers:\n  drift: {window_days: 2, false_alarms: 0.005, min_effect: {shift: 0.2}}")
+    drift = check_recipe(project, "returns").triggers.drift
+    assert drift is not None
+    assert (drift.window_days, drift.false_alarms, drift.persistence, drift.min_effect.shift) == (2, 0.005, 2, 0.2)
+    edit("window_days: 2", "window_days: 3")
+    edit("false_alarms: 0.005", "false_alarms: 0.001")
+    found = {finding.where.partition("(")[2]: finding for finding in findings(lambda: check_recipe(project, "returns"))}
+    assert found.pop("triggers.drift.window_days)").expected == "at most 2"
+    assert found.pop("triggers.drift.resamples)").expected == "at least 3000"
+    assert not found
+
+
 def test_a_recipe_with_a_window_needs_a_date(project: Project):
     (finding,) = findings(lambda: load_recipe(project, "returns"))
     assert finding.expected == "an as-of date from 2024-01-15 to 2024-03-29"
@@ -229,6 +249,13 @@ def untimed(project: Project, edit: Callable[..., int]) -> None:
     name = "team/defs/visits/dataset.yaml"
     edit("partitions: {kind: daily, date: day, start: 2024-01-01, end: 2024-03-31}", "partitions: {kind: none}", name)
     edit("visits-{date}.csv", "visits.csv", name)
+
+
+def test_drift_needs_days(project: Project, edit: Callable[..., int]):
+    untimed(project, edit)
+    edit("triggers:", "triggers:\n  drift: {}")
+    (finding,) = findings(lambda: check_recipe(project, "returns"))
+    assert "the recipe has no time" in finding.error
 
 
 def test_a_recipe_without_time_takes_no_date(project: Project, edit: Callable[..., int]):
