@@ -18,6 +18,9 @@ os.environ.update(
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DVC_NO_ANALYTICS": "1",
         "MPLBACKEND": "Agg",
+        "PYTHONPATH": str(
+            ROOT
+        ),  # processes in a project of a test's own run this checkout's engine, not an installed one
     }
 )
 os.environ.pop("APP_ENV", None)

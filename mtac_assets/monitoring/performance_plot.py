@@ -19,7 +19,13 @@ REFERENCE = "#3b4652"
 
 
 def draw(document: Mapping[str, Any], path: Path) -> Path:
-    """Write the PNG for `Performance.document()`. The reference's band is its interval; small dots are days."""
+    """Write `picture` to a file."""
+    write_atomic(path, picture(document))
+    return path
+
+
+def picture(document: Mapping[str, Any]) -> bytes:
+    """PNG for `Performance.document()`. The reference's band is its interval; small dots are days."""
     import io
 
     import matplotlib as mpl
@@ -39,8 +45,7 @@ def draw(document: Mapping[str, Any], path: Path) -> Path:
         bottom.xaxis.set_major_formatter(ConciseDateFormatter(ticks))
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", metadata={"Software": None}, pil_kwargs={"optimize": True})
-    write_atomic(path, buffer.getvalue())
-    return path
+    return buffer.getvalue()
 
 
 def _losses(axis: Axes, document: Mapping[str, Any]) -> None:

@@ -68,18 +68,33 @@ def train_job(place: RecipePlace) -> Any:
 
 def reproduce_job(place: RecipePlace) -> Any:
     """Train one recorded model again from its commit, and compare."""
-    return _one_asset(place, "reproduction", "reproduce", f"Rebuild a model of `{place.name}` and compare all bits.")
+    return _job(
+        place, [place.key("reproduction")], "reproduce", f"Rebuild a model of `{place.name}` and compare all bits."
+    )
 
 
 def promote_job(place: RecipePlace) -> Any:
     """Ask for one model's promotion; needs approver and reason."""
-    return _one_asset(place, "champion", "promote", f"Promote a model of `{place.name}` if every gate passes.")
+    return _job(place, [place.key("champion")], "promote", f"Promote a model of `{place.name}` if every gate passes.")
 
 
-def _one_asset(place: RecipePlace, asset: str, verb: str, description: str) -> Any:
+def watch_jobs(place: RecipePlace) -> list[Any]:
+    """Score days and judge their drift; judge live performance. A recipe without time has none."""
+    triggers = place.recipe.triggers
+    if place.recipe.window is None:
+        return []
+    daily = [place.key("predictions"), *([place.key("drift")] if triggers.drift is not None else [])]
+    jobs = [_job(place, daily, "watch", f"Score days with the champion of `{place.name}`, and judge their drift.")]
+    if triggers.performance is not None:
+        description = f"Judge the champion of `{place.name}` by the labels that have arrived."
+        jobs.append(_job(place, [place.key("performance")], "performance", description))
+    return jobs
+
+
+def _job(place: RecipePlace, assets: list[dg.AssetKey], verb: str, description: str) -> Any:
     return dg.define_asset_job(
         f"{place.name}_{verb}",
-        selection=[place.key(asset)],
+        selection=assets,
         description=description,
         tags={RECIPE_TAG: place.name},
         run_tags=_limits(place.project) | {RECIPE_TAG: place.name},

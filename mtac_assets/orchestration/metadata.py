@@ -50,10 +50,14 @@ def schema(columns: Iterable[tuple[str, str]]) -> dg.TableSchema:
 
 def plot(path: Path) -> dg.MetadataValue:
     """A PNG inline. One too large for the event log is named instead of shown."""
-    data = path.read_bytes()
+    return inline_plot(path.stem, path.read_bytes())
+
+
+def inline_plot(name: str, data: bytes) -> dg.MetadataValue:
+    """As `plot`, of a PNG that lies in no file."""
     if len(data) > LARGEST_INLINE_PLOT:
-        return dg.MetadataValue.text(f"{path.name} has {len(data):,} bytes, too many to show here; see the report")
-    return dg.MetadataValue.md(f"![{path.stem}](data:image/png;base64,{base64.b64encode(data).decode()})")
+        return dg.MetadataValue.text(f"{name} has {len(data):,} bytes, too many to show here; see the report")
+    return dg.MetadataValue.md(f"![{name}](data:image/png;base64,{base64.b64encode(data).decode()})")
 
 
 def file_link(path: Path) -> dg.MetadataValue:

@@ -7,16 +7,31 @@ from pathlib import Path
 import dagster as dg
 
 from mtac_assets.orchestration.assets.champion import champion_asset
+from mtac_assets.orchestration.assets.drift import drift_asset
 from mtac_assets.orchestration.assets.features import features_asset
 from mtac_assets.orchestration.assets.model import model_asset
+from mtac_assets.orchestration.assets.performance import performance_asset
+from mtac_assets.orchestration.assets.predictions import predictions_asset
 from mtac_assets.orchestration.assets.report import report_asset
 from mtac_assets.orchestration.assets.reproduction import reproduction_asset
 from mtac_assets.orchestration.assets.training_set import training_set_asset
-from mtac_assets.orchestration.jobs import features_job, promote_job, reproduce_job, train_job
-from mtac_assets.orchestration.place import recipe_place
+from mtac_assets.orchestration.jobs import features_job, promote_job, reproduce_job, train_job, watch_jobs
+from mtac_assets.orchestration.place import RecipePlace, recipe_place
 from mtac_assets.orchestration.rollback import rollback_job
 from mtac_assets.orchestration.scaffold import RecipeScaffolder
 from mtac_assets.orchestration.schedules import train_schedule
+
+
+def watch_assets(place: RecipePlace) -> list[dg.AssetsDefinition]:
+    """What looks at live days. A recipe without time has none."""
+    triggers = place.recipe.triggers
+    if place.recipe.window is None:
+        return []
+    return [
+        predictions_asset(place),
+        *([drift_asset(place, triggers.drift)] if triggers.drift is not None else []),
+        *([performance_asset(place, triggers.performance)] if triggers.performance is not None else []),
+    ]
 
 
 @dg.scaffold_with(RecipeScaffolder)
@@ -45,7 +60,15 @@ class TrainingRecipe(dg.Component, dg.Model, dg.Resolvable):
                 report_asset(place),
                 reproduction_asset(place),
                 champion_asset(place),
+                *watch_assets(place),
             ],
-            jobs=[features_job(place), train, reproduce_job(place), promote_job(place), rollback_job(place)],
+            jobs=[
+                features_job(place),
+                train,
+                reproduce_job(place),
+                promote_job(place),
+                rollback_job(place),
+                *watch_jobs(place),
+            ],
             schedules=[train_schedule(place, cron, train)] if cron is not None else [],
         )

@@ -6,25 +6,24 @@ that trained it, otherwise by the code of its commit in a clean room.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mtac_assets.evaluation.launch import evaluate
 from mtac_assets.promotion.approved import branches_containing
-from mtac_assets.promotion.clean_room import clean_room
 from mtac_assets.promotion.errors import PromotionError
 from mtac_assets.promotion.gates import Evidence
+from mtac_assets.promotion.own_code import own_code
 from mtac_assets.promotion.reproduce import newest_reproduction
-from mtac_assets.provenance import closure, refs
+from mtac_assets.provenance import refs
 from mtac_assets.provenance.files import read_json
 from mtac_assets.provenance.git import Repository
 from mtac_assets.provenance.identity import fingerprint_of
 from mtac_assets.provenance.ledger import Entry
 from mtac_assets.provenance.refs import ModelSummary
-from mtac_assets.spec.errors import Finding, MtacError
+from mtac_assets.spec.errors import Finding
 from mtac_assets.spec.load import load_resolved
 from mtac_assets.spec.project import Project
 from mtac_assets.spec.recipe import ChampionGate, Gates
@@ -133,24 +132,8 @@ def _unstamped(project: Project, summary: ModelSummary) -> list[str]:
     return unstamped
 
 
-@contextmanager
-def _own_code(project: Project, summary: ModelSummary, resolved: ResolvedRecipe) -> Iterator[Project]:
-    """The project whose code is the one that trained the model: ours, or its commit's in a clean room."""
-    leaves = _json(refs.read_model_file(project, summary.model_id, "declaration.json"))["leaves"]
-    declared = {name: value for name, value in leaves.items() if name.startswith("code.")}
-    try:
-        ours = closure.closure_of_recipe(project, resolved).leaves
-    except MtacError:
-        ours = None  # the recipe is no longer here, or no longer sound
-    if ours == declared:
-        yield project
-        return
-    with clean_room(project, summary, data=False) as room:
-        yield replace(project, root=room.root)
-
-
 def _evaluate(project: Project, summary: ModelSummary, resolved: ResolvedRecipe, out: Path) -> None:
-    with _own_code(project, summary, resolved) as own:
+    with own_code(project, summary, resolved) as own:
         pack = _pack(project, summary.model_id)
         evaluate(own, resolved, pack, out=out, data_dir=project.state.data, on_note=lambda _: None)
 

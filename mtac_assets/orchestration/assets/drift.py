@@ -1,0 +1,132 @@
+"""A recipe's drift: how far each day's inputs and scores are from the champion's own training history."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from mtac_assets.orchestration import metadata
+from mtac_assets.orchestration.errors import as_failure
+from mtac_assets.orchestration.partition_events import NO_VALUE, Materialized, report
+from mtac_assets.orchestration.partitions import dataset_partitions, looking_back
+from mtac_assets.orchestration.watched import Watched, champion
+
+if TYPE_CHECKING:
+    from mtac_assets.monitoring.drift.reference import Reference
+    from mtac_assets.orchestration.place import RecipePlace
+    from mtac_assets.spec.recipe import DriftTrigger
+
+ALARM_CHECK = "no_drift_alarm"
+SHOWN_WINDOWS = 60
+
+
+def drift_asset(place: "RecipePlace", trigger: "DriftTrigger") -> dg.AssetsDefinition:
+    """Judge the windows that end on the requested days. What drifted is a warning and starts a challenger; it promotes nothing."""
+    recipe = place.recipe
+
+    @dg.asset(
+        key=place.key("drift"),
+        description=f"Do the inputs of `{recipe.name}` still look like those it learned from? "
+        "Blind to concept drift: performance sees that once labels arrive.",
+        group_name=place.name,
+        owners=[recipe.owner] if recipe.owner else None,
+        kinds={"numpy"},
+        deps=[dg.AssetDep(place.key("predictions"), partition_mapping=looking_back(trigger.window_days - 1))],
+        partitions_def=dataset_partitions(place.rows),
+        dagster_type=NO_VALUE,
+        output_required=False,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        metadata={
+            "watched": dg.MetadataValue.json(trigger.model_dump(mode="json")),
+            "dagster/code_references": metadata.code(place.folder / "recipe.yaml"),
+        },
+        check_specs=[
+            dg.AssetCheckSpec(
+                ALARM_CHECK,
+                asset=place.key("drift"),
+                description=f"No ALARM: fewer than {trigger.persistence} windows in a row beyond the threshold.",
+            )
+        ],
+    )
+    def judge_days(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None] | dg.AssetCheckResult]:
+        from mtac_assets.orchestration.partition_events import reported_output
+
+        with as_failure():
+            model = champion(place)
+            days = model.days(context.partition_keys) if model is not None else ()
+            documents = _judged(place, model, days, trigger) if model is not None else {}
+        if model is None or not documents:
+            context.log.info("no champion may be asked about these days: nothing is judged")
+            return
+        report(context, [_materialized(place, model, key, document) for key, document in documents.items()])
+        last = documents[max(documents)]
+        yield reported_output()
+        yield dg.AssetCheckResult(
+            check_name=ALARM_CHECK,
+            passed=last["state"] != "ALARM",
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={"state": last["state"], "day": max(documents), "says": _says(last)},
+        )
+
+    return judge_days
+
+
+def _judged(
+    place: "RecipePlace", model: Watched, days: tuple[str, ...], trigger: "DriftTrigger"
+) -> dict[str, Mapping[str, Any]]:
+    """Day to the stored document of the window that ends on it, in the order of the days: persistence looks back."""
+    from mtac_assets.monitoring.drift import store
+    from mtac_assets.monitoring.drift.days import day_blocks
+    from mtac_assets.monitoring.drift.judge import judge
+
+    folder = store.folder(place.project, place.name, model.model_id)
+    reference = _reference(place, model)
+    found: dict[str, Mapping[str, Any]] = {}
+    for day in days:
+        end = date.fromisoformat(day)
+        window = [(end - timedelta(days=n)).isoformat() for n in reversed(range(trigger.window_days))]
+        if model.days(window) != tuple(window):
+            continue  # the champion's first windows: days before its as-of date are its own history
+        blocks = day_blocks(place.project, model.resolved, window)
+        found[day] = store.record(folder, judge(reference, blocks, trigger), trigger.persistence)
+    return found
+
+
+def _reference(place: "RecipePlace", model: Watched) -> "Reference":
+    """The model's reference: its own days, without scores, for those of training days are better than any to come."""
+    from mtac_assets.monitoring.drift import store
+    from mtac_assets.monitoring.drift.days import reference_of
+    from mtac_assets.monitoring.drift.reference import open_reference, save
+
+    path = store.reference_path(place.project, place.name, model.model_id)
+    if not path.is_file():
+        save(reference_of(place.project, model.resolved, model.model_id), path)
+    return open_reference(path)
+
+
+def _materialized(place: "RecipePlace", model: Watched, key: str, document: Mapping[str, Any]) -> Materialized:
+    from mtac_assets.monitoring.drift import store
+    from mtac_assets.monitoring.drift.chart import draw
+    from mtac_assets.provenance.digest import digest_json
+
+    folder = store.folder(place.project, place.name, model.model_id)
+    before = [one for one in store.verdicts(folder) if one["keys"][-1] <= key][-SHOWN_WINDOWS:]
+    return Materialized(
+        key,
+        digest_json(document),
+        {
+            "state": document["state"],
+            "says": _says(document),
+            "Model ID": model.model_id,
+            "dagster/row_count": document["rows"],
+            "chart": metadata.inline_plot("drift", draw(before, f"Drift of {place.name}")),
+            **({"distance to the threshold": document["ratio"]} if document["ratio"] is not None else {}),
+        },
+    )
+
+
+def _says(document: Mapping[str, Any]) -> str:
+    from mtac_assets.monitoring.drift.chart import sentence
+
+    return sentence(document)
