@@ -38,11 +38,11 @@ def predictions_asset(place: "RecipePlace") -> dg.AssetsDefinition:
     def score_days(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
         with as_failure():
             models = watched_models(place, shadow=shadow)
-            scored = {model: _score(context, place, model) for model in models}
+            scored = [(model, _score(context, place, model)) for model in models]
         if not models:
             context.log.info(f"{place.name} has no champion yet: nothing scores")
             return
-        if not any(scored.values()):
+        if not any(days for _, days in scored):
             context.log.info("the champion learned from these days: it does not score them")
             return
         report(context, _materialized(scored))
@@ -64,16 +64,16 @@ def _score(context: dg.AssetExecutionContext, place: "RecipePlace", model: Watch
         return score_days_apart(place.project, model.model_id, days, code=code, on_note=context.log.info)
 
 
-def _materialized(scored: "dict[Watched, tuple[DayScores, ...]]") -> list[Materialized]:
+def _materialized(scored: "list[tuple[Watched, tuple[DayScores, ...]]]") -> list[Materialized]:
     """One event a day: the champion's digest is the day's version, the challengers stand in a table beside it."""
-    first = next(iter(scored))
+    first = scored[0][0]
     found: dict[str, list[list[object]]] = {}
-    for model, days in scored.items():
+    for model, days in scored:
         for day in days:
             cells = [model.model_id, model.status, f"{day.rows:,}", f"{day.labelled:,}", day.status]
             found.setdefault(day.key, []).append([*cells, metadata.short(day.digest)])
-    digests = {day.key: day.digest for day in reversed([day for days in scored.values() for day in days])}
-    rows = {day.key: day.rows for day in scored[first]}
+    digests = {day.key: day.digest for day in reversed([day for _, days in scored for day in days])}
+    rows = {day.key: day.rows for day in scored[0][1]}
     return [
         Materialized(
             key,
