@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -11,9 +12,13 @@ from mtac_assets.orchestration.assets.model import model_asset
 from mtac_assets.orchestration.assets.report import report_asset
 from mtac_assets.orchestration.assets.training_set import training_set_asset
 from mtac_assets.orchestration.jobs import features_job, train_job
-from mtac_assets.orchestration.place import recipe_place
+from mtac_assets.orchestration.place import RecipePlace, recipe_place
 from mtac_assets.orchestration.scaffold import RecipeScaffolder
-from mtac_assets.orchestration.schedules import train_schedule
+from mtac_assets.orchestration.triggers.follow_up import follow_up_sensor
+from mtac_assets.orchestration.triggers.line_job import line_job
+from mtac_assets.orchestration.triggers.schedule import train_schedule
+from mtac_assets.orchestration.triggers.sources import datasets_of
+from mtac_assets.orchestration.triggers.upstream import upstream_sensor
 
 
 @dg.scaffold_with(RecipeScaffolder)
@@ -32,10 +37,19 @@ class TrainingRecipe(dg.Component, dg.Model, dg.Resolvable):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         place = recipe_place(Path(context.path))
-        train = train_job(place)
+        line = line_job(place)
         cron = place.recipe.triggers.schedule
         return dg.Definitions(
             assets=[features_asset(place), training_set_asset(place), model_asset(place), report_asset(place)],
-            jobs=[features_job(place), train],
-            schedules=[train_schedule(place, cron, train)] if cron is not None else [],
+            jobs=[features_job(place), train_job(place), line],
+            schedules=[train_schedule(place, cron, line)] if cron is not None else [],
+            sensors=list(_sensors(place)),
         )
+
+
+def _sensors(place: RecipePlace) -> Iterator[dg.SensorDefinition]:
+    upstream = place.recipe.triggers.upstream
+    if upstream:
+        yield upstream_sensor(place, datasets_of(place.recipe) if upstream is True else upstream)
+    if any(dataset.arrival is not None for dataset in (place.rows, *place.lookups)):
+        yield follow_up_sensor(place)

@@ -7,6 +7,7 @@ import dagster as dg
 
 from mtac_assets.orchestration import metadata
 from mtac_assets.orchestration.commits import commit_data
+from mtac_assets.orchestration.dead_runs import sign
 from mtac_assets.orchestration.errors import as_failure
 from mtac_assets.orchestration.partition_events import NO_VALUE, Materialized, report, reported_output
 from mtac_assets.orchestration.partitions import dataset_partitions
@@ -49,6 +50,7 @@ def dataset_asset(place: "DatasetPlace") -> dg.AssetsDefinition:
         from mtac_assets.data.ingest import ingest
         from mtac_assets.data.versioning import version
 
+        sign(context)
         keys = tuple(context.partition_keys) if partitions is not None else (ALL,)
         with as_failure():
             days = ingest(project, dataset, keys).days
