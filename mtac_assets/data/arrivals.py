@@ -61,6 +61,21 @@ class Look:
     seen: Mapping[str, Seen] = field(default_factory=dict[str, Seen])
 
 
+def arrived(project: Project, dataset: Dataset, reasons: Mapping[str, str]) -> list[Arrived]:
+    """The partitions of `reasons` (key to why it is pending) whose file is there, each with the digest of its state, in order."""
+    folder = project.datasets()[dataset.name].parent
+    sources = source_state(dataset, sorted(reasons), project.root)
+    contract = contract_digest(dataset, folder)
+    found: list[Arrived] = []
+    for key in sorted(sources):
+        state = sources[key].state
+        if state is None and manifest_path(project.state.data, dataset.name, key).exists():
+            continue  # a file system that cannot tell whether the file changed: nothing has arrived that one could see
+        state = state or "unknown"
+        found.append(Arrived(key, reasons[key], state, digest_json([state, contract])[:12]))
+    return found
+
+
 class Watch:
     """The eye on one dataset's folder, for as long as a process lives."""
 
@@ -119,25 +134,15 @@ class Watch:
     ) -> tuple[tuple[Arrived, ...], tuple[Arrived, ...], dict[str, Seen]]:
         """Ready, settling, and since when each state of them has been seen."""
         now = clock.now()
-        keys = sorted(self._open)
-        sources = source_state(self._dataset, keys, self._project.root)
-        contract = contract_digest(self._dataset, self._folder)
         ready: list[Arrived] = []
         settling: list[Arrived] = []
         known: dict[str, Seen] = {}
-        for key in keys:
-            source = sources.get(key)
-            if source is None:
-                continue  # taken away since the listing
-            if source.state is None and manifest_path(self._project.state.data, self._dataset.name, key).exists():
-                continue  # a file system that cannot tell whether the file changed: nothing has arrived that one could see
-            state = source.state or "unknown"
-            arrived = Arrived(key, self._open[key], state, digest_json([state, contract])[:12])
-            before = seen.get(key)
-            first = before.since if before is not None and before.digest == arrived.digest else now
-            known[key] = Seen(arrived.digest, first)
-            quiet = now - _quiet_since(state, first, now)
-            (ready if quiet >= settle else settling).append(arrived)
+        for each in arrived(self._project, self._dataset, self._open):
+            before = seen.get(each.key)
+            first = before.since if before is not None and before.digest == each.digest else now
+            known[each.key] = Seen(each.digest, first)
+            quiet = now - _quiet_since(each.state, first, now)
+            (ready if quiet >= settle else settling).append(each)
         return tuple(ready), tuple(settling), known
 
     def _partition_names(self) -> dict[str, str]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 BATCH_SIZE_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
 BATCH_SIZE = 1000
 CONCURRENT_RUNS = 4
+DEQUEUE_SECONDS = 1  # Dagster's own five would be half of what a file may wait between landing and its run
 SERVER_CONFIG = "dagster.yaml"
 COMMAND_LINE_CONFIG = "command-line.yaml"
 DATABASES_MADE = ".databases-made"
@@ -122,6 +123,11 @@ def configuration(project: Project) -> dict[str, Any]:
         "concurrency": {
             "pools": {"default_limit": limits.concurrent_trainings, "granularity": "op"},
             "runs": {"max_concurrent_runs": CONCURRENT_RUNS},
+        },
+        "run_coordinator": {
+            "module": "dagster.core.run_coordinator",
+            "class": "QueuedRunCoordinator",
+            "config": {"dequeue_interval_seconds": DEQUEUE_SECONDS},
         },
         "run_monitoring": {"enabled": True, "max_runtime_seconds": limits.run_seconds},
         "retention": {"schedule": ticks, "sensor": ticks},

@@ -16,8 +16,11 @@ import dagster as dg
 
 from mtac_assets.orchestration.jobs import DATASET_TAG, ingest_name
 from mtac_assets.orchestration.triggers.attempts import Attempt, Hold, Patience, attempts, standing
+from mtac_assets.orchestration.triggers.reported import unfinished, unreported
+from mtac_assets.orchestration.triggers.surroundings import Stillness
 from mtac_assets.orchestration.triggers.tags import ARRIVAL, TRIGGER_TAG
 from mtac_assets.orchestration.triggers.work import Work, requested
+from mtac_assets.provenance.digest import digest_json
 
 if TYPE_CHECKING:
     from mtac_assets.data.arrivals import Arrived, Look, Seen, Watch
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
 
 SCHEMA_VERSION = 1
+LEFT = "written by a run that did not end"
 NAMED = 5  # keys or files named in a tick's message
 
 
@@ -39,6 +43,7 @@ def arrival_sensor(place: DatasetPlace, settings: Arrival) -> dg.SensorDefinitio
     name = dataset.name
     patience = patience_of(settings)
     watches: list[Watch] = []  # made at the first look: it imports what loading the definitions need not
+    stillness = Stillness(project, [name])
 
     @dg.sensor(
         name=arrival_name(name),
@@ -57,11 +62,15 @@ def arrival_sensor(place: DatasetPlace, settings: Arrival) -> dg.SensorDefinitio
         cursor = _Cursor.read(context.cursor)
         found = watches[0].look(timedelta(seconds=settings.settle_seconds), cursor.seen)
         ready = {each.key: each for each in found.ready if cursor.refused.get(each.key) != each.digest}
+        states = stillness.now()
+        left = {} if stillness.still(states) else _left_unfinished(context.instance, place)
         work = Work((), {})
-        if ready:
-            work = _work(context.instance, project, dataset, patience, ready)
+        if ready or left:
+            work = _work(context.instance, project, dataset, patience, ready, left)
+        if not left:
+            stillness.settle(states)
         refused = {each.key: each.digest for each in found.ready if each.key not in ready}
-        refused |= {key: ready[key].digest for key, hold in work.held.items() if hold.final}
+        refused |= {key: ready[key].digest for key, hold in work.held.items() if hold.final and key in ready}
         after = _Cursor(found.seen, refused).text()
         said = _message(found, work, refused)
         return dg.SensorResult(
@@ -84,29 +93,37 @@ def arrivals(project: Project, instance: dg.DagsterInstance, dataset: str) -> tu
 
 def refusals(project: Project, instance: dg.DagsterInstance, dataset: Dataset) -> dict[str, Hold]:
     """Partitions whose file, as it lies there now, was tried and not taken; with the reason."""
-    from mtac_assets.data.arrivals import Watch
+    from mtac_assets.data.arrivals import arrived
+    from mtac_assets.data.ingest_pending import pending
 
     if dataset.arrival is None:
         return {}
     history = arrivals(project, instance, dataset.name)
-    if not history:
+    tried = sorted({key for each in history if each.finished and not each.succeeded for key in each.work})
+    if not tried:
         return {}
-    found = Watch(project, dataset).look(timedelta())
-    asked = ((each.key, standing(history, each.key, each.digest, patience_of(dataset.arrival))) for each in found.ready)
+    patience = patience_of(dataset.arrival)
+    found = arrived(project, dataset, pending(project, dataset, tried))
+    asked = ((each.key, standing(history, each.key, each.digest, patience)) for each in found)
     return {key: hold for key, hold in asked if isinstance(hold, Hold) and hold.refused}
 
 
 def _work(
-    instance: dg.DagsterInstance, project: Project, dataset: Dataset, patience: Patience, ready: Mapping[str, Arrived]
+    instance: dg.DagsterInstance,
+    project: Project,
+    dataset: Dataset,
+    patience: Patience,
+    ready: Mapping[str, Arrived],
+    left: Mapping[str, str],
 ) -> Work:
     def evidence(keys: Sequence[str]) -> dict[str, Any]:
-        reasons = sorted({ready[key].reason for key in keys})
+        reasons = sorted({ready[key].reason if key in ready else LEFT for key in keys})
         return {"dataset": dataset.name, "partitions": len(keys), "first": keys[0], "last": keys[-1], "why": reasons}
 
     return requested(
         dataset.name,
         ingest_name(dataset.name),
-        {key: each.digest for key, each in ready.items()},
+        {**left, **{key: each.digest for key, each in ready.items()}},
         arrivals(project, instance, dataset.name),
         patience,
         trigger=ARRIVAL,
@@ -114,6 +131,19 @@ def _work(
         tags={DATASET_TAG: dataset.name},
         partitioned=dataset.partitions.kind == "daily",
     )
+
+
+def _left_unfinished(instance: dg.DagsterInstance, place: DatasetPlace) -> dict[str, str]:
+    """Partitions that a killed run wrote and told nobody of: key to a digest of what lies there."""
+    from mtac_assets.data.partitions import present
+
+    project, dataset = place.project, place.dataset
+    if unfinished(instance, ingest_name(dataset.name)):
+        return {}
+    manifests = present(project.state.data, dataset.name, project.state.cache)
+    versions = {key: manifest.content_digest for key, manifest in manifests.items()}
+    found = unreported(instance, place.key, versions, partitioned=dataset.partitions.kind == "daily")
+    return {key: digest_json([LEFT, version])[:12] for key, version in found.items()}
 
 
 def _message(found: Look, work: Work, refused: Mapping[str, str]) -> str:

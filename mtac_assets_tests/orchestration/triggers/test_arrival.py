@@ -162,6 +162,43 @@ def test_a_bad_file_holds_up_nothing_and_is_tried_again_only_when_it_changes(dae
     assert settled(daemon).run_requests == []
 
 
+def landed_check(daemon) -> dg.AssetCheckEvaluation:
+    key = dg.AssetCheckKey(dg.AssetKey(["tides"]), "landed")
+    record = daemon.instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
+    return record.event.dagster_event.asset_check_evaluation_data
+
+
+def test_a_good_day_after_a_bad_one_does_not_hide_it(daemon):
+    spoil(daemon, DAYS[0])
+    daemon.run(settled(daemon).run_requests)
+    assert not landed_check(daemon).passed
+    write_day(daemon.project.root, DAYS[1])
+    daemon.run(settled(daemon).run_requests)
+    assert not landed_check(daemon).passed
+    assert "2024-01-01" in landed_check(daemon).metadata["refused"].value
+    mend(daemon, DAYS[0])
+    daemon.run(settled(daemon).run_requests)
+    assert landed_check(daemon).passed
+
+
+def test_what_a_killed_run_wrote_and_did_not_tell_is_told(daemon):
+    from mtac_assets.data.ingest import ingest
+
+    write_day(daemon.project.root, DAYS[0])
+    (request,) = settled(daemon).run_requests
+    job = daemon.repository.get_job(request.job_name)
+    run = daemon.instance.create_run_for_job(job, tags={**job.run_tags, **request.tags})
+    ingest(daemon.project, "tides", ["2024-01-01"])  # and then it was killed
+    assert settled(daemon).run_requests == []
+    daemon.instance.report_run_failed(run)
+    (again,) = settled(daemon).run_requests
+    assert json.loads(again.tags["mtac/evidence"])["why"] == ["written by a run that did not end"]
+    assert daemon.run([again]) == [None]
+    assert daemon.instance.get_materialized_partitions(dg.AssetKey(["tides"])) == {"2024-01-01"}
+    assert (daemon.project.state.data / "tides" / "2024-01-01.parquet.dvc").exists()
+    assert settled(daemon).run_requests == []
+
+
 def test_what_is_no_partition_is_named(daemon):
     folder = daemon.project.root / "incoming"
     (folder / "readme.txt").write_text("?")
