@@ -38,5 +38,6 @@ def close_dead_runs(project: Project, instance: dg.DagsterInstance) -> tuple[str
         writer = Writer.from_document(json.loads(run.tags[WRITER_TAG]))
         if not writer.alive(record.create_timestamp, clock.now(), limit):
             instance.report_run_failed(run, f"process {writer.pid} on {writer.host}, which executed this run, is gone")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             closed.append(run.run_id)
     return tuple(closed)

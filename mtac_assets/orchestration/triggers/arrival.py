@@ -71,6 +71,9 @@ def arrival_sensor(place: DatasetPlace, settings: Arrival) -> dg.SensorDefinitio
             stillness.settle(states)
         refused = {each.key: each.digest for each in found.ready if each.key not in ready}
         refused |= {key: ready[key].digest for key, hold in work.held.items() if hold.final and key in ready}
+        news = sorted(key for key, digest in refused.items() if cursor.refused.get(key) != digest)
+        if news:
+            _tell(context, project, name, news)
         after = _Cursor(found.seen, refused).text()
         said = _message(found, work, refused)
         return dg.SensorResult(
@@ -144,6 +147,14 @@ def _left_unfinished(instance: dg.DagsterInstance, place: DatasetPlace) -> dict[
     versions = {key: manifest.content_digest for key, manifest in manifests.items()}
     found = unreported(instance, place.key, versions, partitioned=dataset.partitions.kind == "daily")
     return {key: digest_json([LEFT, version])[:12] for key, version in found.items()}
+
+
+def _tell(context: dg.SensorEvaluationContext, project: Project, dataset: str, keys: Sequence[str]) -> None:
+    """Files were given up: whoever listens is told once, and a listener that fails changes nothing."""
+    from mtac_assets.monitoring.webhook import notify
+
+    for finding in notify(project, "file_refused", {"dataset": dataset, "partitions": list(keys)}):
+        context.log.warning(str(finding))
 
 
 def _message(found: Look, work: Work, refused: Mapping[str, str]) -> str:
