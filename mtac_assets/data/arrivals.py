@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 from mtac_assets.data.contract.source import contract_digest
 from mtac_assets.data.ingest_pending import pending
 from mtac_assets.data.partitions import manifest_path
-from mtac_assets.data.readers.state import WHOLE, file_name, landed, source_state
+from mtac_assets.data.readers.landing import Folder
+from mtac_assets.data.readers.state import WHOLE, file_name, source_state
 from mtac_assets.provenance.digest import digest_json
 from mtac_assets.provenance.files import FileState
 from mtac_assets.provenance.memory import RACY_NS
@@ -84,6 +85,7 @@ class Watch:
         self._project = project
         self._dataset = dataset
         self._source = dataset.source
+        self._landing = Folder(dataset.source, project.root)
         self._names: dict[str, str] = {}
         self._names_of: date | None = None
         self._names_changed = False
@@ -98,7 +100,7 @@ class Watch:
         Raises SourceError where the folder cannot be listed, ContractError where the contract is at fault.
         """
         names = self._partition_names()
-        files = landed(self._source, self._project.root)
+        files = self._landing.look()
         rest = self._surroundings()
         everything = rest is None or rest != self._rest or bool(self._names_changed)
         asked = self._changed(files, names, everything)

@@ -6,10 +6,8 @@ What a source is called here is what manifests record: without credentials, and 
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import re
-import stat
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -99,58 +97,21 @@ def file_name(pattern: str, key: str) -> str:
 
 def file_sources(spec: FilesSource, keys: Sequence[str], root: Path) -> dict[str, Source]:
     """The files of those `keys` that have one, by one listing of the folder; the state is its tag, or size and time."""
-    if _is_local(spec.url):
+    if is_local(spec.url):
         return _local_sources(spec, keys, root)
-    listed = _listing(spec, root)
+    listed = listing(spec, root)
     found = {}
     for key in keys:
         entry = listed.get(file_name(spec.pattern, key))
         if entry is not None:
-            found[key] = Source(f"{public_uri(spec.url).rstrip('/')}/{file_name(spec.pattern, key)}", _state(entry))
+            found[key] = Source(
+                f"{public_uri(spec.url).rstrip('/')}/{file_name(spec.pattern, key)}", entry_state(entry)
+            )
     return found
 
 
-def landed(spec: FilesSource, root: Path) -> dict[str, Hashable]:
-    """Every file of the source's folder, by its path below it, with a value that changes when the file does.
-
-    Files whose name begins with a dot are what other programs are still writing, and left out. Costs one listing and, on a
-    local disk, one `stat` a file. SourceError where the folder is not there or cannot be listed.
-    """
-    if not _is_local(spec.url):
-        return {name: _state(entry) for name, entry in _listing(spec, root).items() if not _hidden(name)}
-    folder = resolve(spec.url, root)
-    try:
-        return _landed_locally(folder, "", nested="/" in spec.pattern)
-    except OSError as error:
-        raise SourceError(
-            Finding(f"cannot be listed: {os.strerror(error.errno or 0)}", spec.url, "a folder of files",
-                    "make it, or correct source.url in dataset.yaml")
-        ) from None  # fmt: skip
-
-
-def _landed_locally(folder: str, prefix: str, *, nested: bool) -> dict[str, Hashable]:
-    found: dict[str, Hashable] = {}
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name[0] == ".":
-                continue
-            if nested and entry.is_dir():
-                found |= _landed_locally(entry.path, f"{prefix}{entry.name}/", nested=True)
-                continue
-            try:
-                status = entry.stat()
-            except FileNotFoundError:
-                continue  # gone since the listing
-            if stat.S_ISREG(status.st_mode):
-                found[prefix + entry.name] = status.st_size, status.st_mtime_ns
-    return found
-
-
-def _hidden(name: str) -> bool:
-    return name.rpartition("/")[2].startswith(".")
-
-
-def _is_local(url: str) -> bool:
+def is_local(url: str) -> bool:
+    """Is it a plain path on this machine?"""
     return "://" not in url and "::" not in url
 
 
@@ -167,7 +128,8 @@ def _local_sources(spec: FilesSource, keys: Sequence[str], root: Path) -> dict[s
     return found
 
 
-def _listing(spec: FilesSource, root: Path) -> dict[str, Mapping[str, Any]]:
+def listing(spec: FilesSource, root: Path) -> dict[str, Mapping[str, Any]]:
+    """Every file below the folder by its path there, as the file system describes it. SourceError where it cannot be listed."""
     import fsspec
 
     url = resolve(spec.url, root)
@@ -195,7 +157,8 @@ def _listing(spec: FilesSource, root: Path) -> dict[str, Mapping[str, Any]]:
     return {entry["name"].removeprefix(base).lstrip("/"): entry for entry in entries if entry.get("type") == "file"}
 
 
-def _state(entry: Mapping[str, Any]) -> str | None:
+def entry_state(entry: Mapping[str, Any]) -> str | None:
+    """What changes when the file does: its tag, or size and time; None where the file system tells neither."""
     for name in ("ETag", "etag", "md5Hash", "content_md5", "checksum"):
         if entry.get(name):
             return f"{name.lower()}:{str(entry[name]).strip(chr(34))} size:{entry.get('size')}"
