@@ -15,7 +15,17 @@ from pathlib import Path
 from benchmarks.figure import Figure, table
 from mtac_assets.spec import clock
 
-MODULES = ("ingest", "features", "training", "evaluation", "orchestration", "provenance", "line", "quality")
+MODULES = (
+    "ingest",
+    "features",
+    "training",
+    "evaluation",
+    "orchestration",
+    "provenance",
+    "line",
+    "quality",
+    "monitoring_triggers",
+)
 RESULTS = Path(__file__).parent / "results"
 
 

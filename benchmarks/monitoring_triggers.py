@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import time
 from datetime import date, timedelta
 from pathlib import Path
 from statistics import median
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 FILES = 10_000
 TICKS = 21
+LONG_AGO = 1_600_000_000
 TARGET_MS = 50.0
 
 
@@ -63,7 +65,9 @@ def _measure(project: Project) -> list[Figure]:
             return found
 
         begin = timed(lambda: _require(not tick().run_requests, "a fresh daemon found work"))
+        began = time.process_time()
         nothing = [timed(lambda: _require(not tick().run_requests, "a tick found work")) for _ in range(TICKS)]
+        processor = (time.process_time() - began) / TICKS
         _file(project.root / "incoming", last + timedelta(days=1))
         one = timed(lambda: _require(len(tick().run_requests or []) == 1, "the new file was not found"))
         listing = median(timed(lambda: _listing(project.root / "incoming")) for _ in range(TICKS))
@@ -74,7 +78,7 @@ def _measure(project: Project) -> list[Figure]:
             median(nothing) * 1e3,
             "ms",
             at_most=TARGET_MS,
-            detail=f"median of {TICKS}, slowest {worst * 1e3:.0f} ms; listing with a stat a file alone {listing * 1e3:.0f} ms",
+            detail=f"median of {TICKS}, slowest {worst * 1e3:.0f} ms, processor time {processor * 1e3:.0f} ms; listing with a stat a file alone {listing * 1e3:.0f} ms",
         ),
         Figure("the first tick of a new daemon", begin, "s", detail=f"{FILES:,} manifests, stamps and events compared"),
         Figure("a tick that finds one new file", one * 1e3, "ms", detail=f"among {FILES:,}"),
@@ -96,12 +100,15 @@ def _prepare(project: Project, first: date, last: date) -> None:
     for file in incoming.iterdir():
         file.unlink()
     for n in range((last - first).days + 1):
-        _file(incoming, first + timedelta(days=n))
+        path = _file(incoming, first + timedelta(days=n))
+        os.utime(path, (LONG_AGO, LONG_AGO))  # nearly all files of a folder that has 10,000 are old
 
 
-def _file(folder: Path, day: date) -> None:
+def _file(folder: Path, day: date) -> Path:
     rows = [f"{day.toordinal()}{hour},{day},{day}T0{hour}:00:00+00:00,{hour}.5,north,{hour % 2}" for hour in range(2)]
-    (folder / f"tides-{day}.csv").write_text("\n".join(["reading,day,asked_at,level,gauge,flooded", *rows]) + "\n")
+    path = folder / f"tides-{day}.csv"
+    path.write_text("\n".join(["reading,day,asked_at,level,gauge,flooded", *rows]) + "\n")
+    return path
 
 
 def _settle(project: Project) -> None:

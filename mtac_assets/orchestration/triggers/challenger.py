@@ -70,7 +70,7 @@ def request_challenger(
     return dg.RunRequest(
         run_key=f"{recipe}:{subject[:12]}:{len(tried) + 1}",
         job_name=line_name(recipe),
-        run_config=line_config(as_of),
+        run_config=line_config(recipe, as_of),
         tags={
             RECIPE_TAG: recipe,
             SUBJECT_TAG: subject,

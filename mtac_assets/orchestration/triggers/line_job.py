@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from mtac_assets.orchestration.place import RecipePlace
     from mtac_assets.spec.project import Project
 
-STEP = "bring_up_to_date"
 STAGES = 3  # ingest, features, training: each with the environment's limit
 PASSED_ON = (ACTOR_TAG, EVIDENCE_TAG, REASON_TAG)
 LINE_RUN_TAG = "mtac/line_run"
@@ -35,16 +34,23 @@ class LineConfig(dg.Config):
     as_of: str | None = None
 
 
-def line_config(as_of: str | None) -> dict[str, Any]:
+def step_name(recipe: str) -> str:
+    """The job's one step; Dagster wants its name to be the only one of all jobs."""
+    return f"{recipe}_bring_up_to_date"
+
+
+def line_config(recipe: str, as_of: str | None) -> dict[str, Any]:
     """The run configuration for one as-of date; None for a recipe without time."""
-    return {"ops": {STEP: {"config": {"as_of": as_of}}}}
+    return {"ops": {step_name(recipe): {"config": {"as_of": as_of}}}}
 
 
 def line_job(place: "RecipePlace") -> dg.JobDefinition:
     """`<recipe>_line`: ingest what is pending, compute what is stale, train and judge."""
     project, name = place.project, place.name
 
-    @dg.op(name=STEP, description="What `mtac run` does: the runs that the plan asks for, one after the other.")
+    @dg.op(
+        name=step_name(name), description="What `mtac run` does: the runs that the plan asks for, one after the other."
+    )
     def bring_up_to_date(context: dg.OpExecutionContext, config: LineConfig) -> None:
         from mtac_assets.orchestration.line import run_line
         from mtac_assets.orchestration.triggers.sources import refused_sources

@@ -44,10 +44,9 @@ def test_latest_as_of(project: Project, opened: dg.DagsterInstance, end: bool, t
         return
     (request,) = ticked.run_requests or []
     assert request.job_name == "floods_line"
-    assert request.run_config == {"ops": {"bring_up_to_date": {"config": {"as_of": expected}}}}
+    assert request.run_config == {"ops": {"floods_bring_up_to_date": {"config": {"as_of": expected}}}}
     assert request.tags["mtac/trigger"] == "schedule"
     assert request.tags["mtac/as_of"] == expected
-    assert "14 partitions" not in request.tags["mtac/reason"]
     assert "of tides to ingest" in request.tags["mtac/reason"]
 
 
