@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from mtac_assets.monitoring.webhook import notify
 from mtac_assets.spec.environment import Environment, Limits, Promotion
@@ -121,3 +122,9 @@ def test_an_address_that_answers_drop_by_drop_holds_up_nothing(told: Callable[..
         (finding,) = notify(told(f"http://127.0.0.1:{listening.getsockname()[1]}/"), "alarm", {}, seconds=0.5)
         assert time.monotonic() - began < 2
     assert "no answer within 0.5 s" in finding.error
+
+
+@pytest.mark.parametrize("url", ["ftp://example.org/x", "example.org/hook", "http://", "https:///x", "http://a b/"])
+def test_only_addresses_of_the_web(told: Callable[..., Project], url: str) -> None:
+    with pytest.raises(ValidationError):
+        told(url)
