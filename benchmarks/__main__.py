@@ -25,6 +25,7 @@ MODULES = (
     "line",
     "quality",
     "monitoring",
+    "monitoring_triggers",
 )
 RESULTS = Path(__file__).parent / "results"
 

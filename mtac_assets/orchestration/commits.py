@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from mtac_assets.orchestration.schedules import TRIGGER_TAG
+from mtac_assets.orchestration.triggers.tags import ACTOR_TAG, PERSON, TRIGGER_TAG, evidence_of
 
 if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
     from mtac_assets.spec.resolved import ResolvedRecipe
-
-ACTOR_TAG = "mtac/actor"
-A_PERSON = "person"
 
 
 def commit_data(context: dg.AssetExecutionContext, project: Project, dataset: str, keys: Sequence[str]) -> None:
@@ -27,7 +24,7 @@ def commit_data(context: dg.AssetExecutionContext, project: Project, dataset: st
     from mtac_assets.provenance.record import record_data
 
     try:
-        commit = record_data(project, dataset, keys, trigger=_trigger(context), actor=actor_of(context))
+        commit = record_data(project, dataset, keys, **_asked_by(context))
     except GitError as error:
         context.log.warning(f"the data's history was not written: {error}")
     else:
@@ -41,11 +38,17 @@ def commit_model(
     """The model's commit; its id. Raises MtacError where the model could not be rebuilt from it."""
     from mtac_assets.provenance.record import record_model
 
-    return record_model(project, resolved, pack, report, trigger=_trigger(context), actor=actor_of(context))
+    return record_model(project, resolved, pack, report, **_asked_by(context))
 
 
-def _trigger(context: dg.AssetExecutionContext) -> str:
-    return context.run.tags.get(TRIGGER_TAG, A_PERSON)
+def _asked_by(context: dg.AssetExecutionContext) -> dict[str, Any]:
+    """Who or what asked for the run, and why: part of the record of what it made."""
+    tags = context.run.tags
+    return {
+        "trigger": tags.get(TRIGGER_TAG, PERSON),
+        "actor": actor_of(context),
+        "evidence": evidence_of(tags),
+    }
 
 
 def actor_of(context: dg.AssetExecutionContext) -> str:

@@ -1,6 +1,6 @@
 """Runs whose process is gone: a run that `mtac run` began and that was killed would else stay STARTED for ever.
 
-The daemon watches the runs that it launched itself; those of the command line carry their writer in a tag.
+The daemon's launcher does not watch its workers either, so a run carries its writer in a tag, whoever started it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,14 @@ WRITER_TAG = ".dagster/mtac-writer"  # a tag that the UI does not show
 UNFINISHED = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 
 
+def sign(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> None:
+    """Name this process as the one that executes the run: the launcher does not watch its workers, so a trigger has to."""
+    if WRITER_TAG not in context.run.tags:
+        context.instance.add_run_tags(context.run.run_id, {WRITER_TAG: json.dumps(Writer.myself().document())})
+
+
 def close_dead_runs(project: Project, instance: dg.DagsterInstance) -> tuple[str, ...]:
-    """Fail every unfinished run of the command line whose process is gone; returns their ids."""
+    """Fail every unfinished run whose writer is gone; returns their ids."""
     limit = timedelta(seconds=project.environment.limits.run_seconds)
     closed: list[str] = []
     for record in instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED)):
@@ -32,5 +38,6 @@ def close_dead_runs(project: Project, instance: dg.DagsterInstance) -> tuple[str
         writer = Writer.from_document(json.loads(run.tags[WRITER_TAG]))
         if not writer.alive(record.create_timestamp, clock.now(), limit):
             instance.report_run_failed(run, f"process {writer.pid} on {writer.host}, which executed this run, is gone")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             closed.append(run.run_id)
     return tuple(closed)

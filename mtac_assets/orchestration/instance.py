@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 BATCH_SIZE_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
 BATCH_SIZE = 1000
 CONCURRENT_RUNS = 4
+START_SECONDS = 90  # a run whose process never came to life is failed then, and what it was to do is asked for again
+MONITOR_SECONDS = 15
+FREE_SLOTS_SECONDS = 30
+DEQUEUE_SECONDS = 1  # Dagster's own five would be half of what a file may wait between landing and its run
 SERVER_CONFIG = "dagster.yaml"
 COMMAND_LINE_CONFIG = "command-line.yaml"
 DATABASES_MADE = ".databases-made"
@@ -123,7 +127,19 @@ def configuration(project: Project) -> dict[str, Any]:
             "pools": {"default_limit": limits.concurrent_trainings, "granularity": "op"},
             "runs": {"max_concurrent_runs": CONCURRENT_RUNS},
         },
-        "run_monitoring": {"enabled": True, "max_runtime_seconds": limits.run_seconds},
+        "run_coordinator": {
+            "module": "dagster.core.run_coordinator",
+            "class": "QueuedRunCoordinator",
+            "config": {"dequeue_interval_seconds": DEQUEUE_SECONDS},
+        },
+        "run_monitoring": {
+            "enabled": True,
+            "max_runtime_seconds": limits.run_seconds,
+            "start_timeout_seconds": START_SECONDS,
+            "poll_interval_seconds": MONITOR_SECONDS,
+            # Without it, a killed training would keep its place in the pool for ever.
+            "free_slots_after_run_end_seconds": FREE_SLOTS_SECONDS,
+        },
         "retention": {"schedule": ticks, "sensor": ticks},
     }
 

@@ -29,6 +29,10 @@ def train_name(recipe: str) -> str:
     return f"{recipe}_train"
 
 
+def line_name(recipe: str) -> str:
+    return f"{recipe}_line"
+
+
 def ingest_job(place: DatasetPlace) -> Any:
     """Bring days of one dataset in; a range of days is one run."""
     name = place.dataset.name

@@ -5,13 +5,14 @@ What is stale is the plan's to say. Each run is a job that the UI knows, so that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mtac_assets.orchestration.triggers.tags import AS_OF_TAG, PERSON, TRIGGER_TAG
 from mtac_assets.provenance import plan as planning
 
 if TYPE_CHECKING:
@@ -43,16 +44,22 @@ def run_line(
     *,
     echo: Echo | None = None,
     force: bool = False,
-    trigger: str = "person",
+    trigger: str = PERSON,
+    tags: Mapping[str, str] | None = None,
+    ingest: Mapping[str, Sequence[str]] | None = None,
 ) -> LineResult:
     """Run what the plan names, in its order: missing days, stale features, then training set, model and report.
 
-    With `force` the model is trained and judged again even if all is there. Raises MtacError with the finding that stopped it.
+    `tags` go on every run beside the trigger (its evidence, say); `ingest` names days to bring in first, by dataset, beyond
+    those that the plan finds missing. With `force` the model is trained and judged again even if all is there. Raises MtacError with the finding that stopped it.
     """
-    with _Line(project, resolved.overrides, echo, trigger) as line:
+    with _Line(project, resolved.overrides, echo, trigger, tags or {}) as line:
         first = planning.plan(project, resolved)
         _load_ahead(project, resolved, first, force)
-        for step in _dataset_steps(project, first):
+        for dataset, keys in (ingest or {}).items():
+            for keys_of_one_run in unbroken(keys):
+                line.ingest(dataset, keys_of_one_run)
+        for step in _dataset_steps(project, planning.plan(project, resolved) if ingest else first):
             line.ingest(step.asset, step.partitions)
         # Which features are stale is known only now that the data is there.
         wanted = planning.plan(project, resolved)
@@ -69,7 +76,7 @@ def run_line(
 
 def ingest_days(project: Project, dataset: str, keys: Sequence[str], *, echo: Echo | None = None) -> tuple[str, ...]:
     """Ingest days of one dataset, a run for each unbroken range; returns the ids of the Dagster runs."""
-    with _Line(project, (), echo, "person") as line:
+    with _Line(project, (), echo, PERSON, {}) as line:
         for keys_of_one_run in unbroken(keys):
             line.ingest(dataset, keys_of_one_run)
         return tuple(line.run_ids)
@@ -94,6 +101,7 @@ class _Line:
     overrides: tuple[str, ...]
     echo: Echo | None
     trigger: str
+    tags: Mapping[str, str]
     run_ids: list[str] = field(default_factory=list)
 
     def __enter__(self) -> _Line:
@@ -157,7 +165,12 @@ class _Line:
             self.project,
             self._instance,
             definition,
-            tags={**tags, "mtac/trigger": self.trigger, **(partition_tags(keys, ranged=ranged) if partitioned else {})},
+            tags={
+                **tags,
+                **self.tags,
+                TRIGGER_TAG: self.trigger,
+                **(partition_tags(keys, ranged=ranged) if partitioned else {}),
+            },
             run_config=run_config(self.overrides, force=force),
             assets=assets,
         )
@@ -187,7 +200,7 @@ def _load_ahead(project: Project, resolved: ResolvedRecipe, wanted: Plan, force:
 def _tags(resolved: ResolvedRecipe) -> dict[str, str]:
     tags = {"mtac/recipe": resolved.name}
     if resolved.as_of is not None:
-        tags["mtac/as_of"] = resolved.as_of.isoformat()
+        tags[AS_OF_TAG] = resolved.as_of.isoformat()
     return tags | ({"mtac/overrides": " ".join(resolved.overrides)} if resolved.overrides else {})
 
 

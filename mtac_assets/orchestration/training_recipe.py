@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -19,7 +20,11 @@ from mtac_assets.orchestration.jobs import features_job, promote_job, reproduce_
 from mtac_assets.orchestration.place import RecipePlace, recipe_place
 from mtac_assets.orchestration.rollback import rollback_job
 from mtac_assets.orchestration.scaffold import RecipeScaffolder
-from mtac_assets.orchestration.schedules import train_schedule
+from mtac_assets.orchestration.triggers.follow_up import follow_up_sensor
+from mtac_assets.orchestration.triggers.line_job import line_job
+from mtac_assets.orchestration.triggers.schedule import train_schedule
+from mtac_assets.orchestration.triggers.sources import datasets_of
+from mtac_assets.orchestration.triggers.upstream import upstream_sensor
 
 
 def watch_assets(place: RecipePlace) -> list[dg.AssetsDefinition]:
@@ -50,7 +55,7 @@ class TrainingRecipe(dg.Component, dg.Model, dg.Resolvable):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         place = recipe_place(Path(context.path))
-        train = train_job(place)
+        line = line_job(place)
         cron = place.recipe.triggers.schedule
         return dg.Definitions(
             assets=[
@@ -64,11 +69,21 @@ class TrainingRecipe(dg.Component, dg.Model, dg.Resolvable):
             ],
             jobs=[
                 features_job(place),
-                train,
+                train_job(place),
+                line,
                 reproduce_job(place),
                 promote_job(place),
                 rollback_job(place),
                 *watch_jobs(place),
             ],
-            schedules=[train_schedule(place, cron, train)] if cron is not None else [],
+            schedules=[train_schedule(place, cron, line)] if cron is not None else [],
+            sensors=list(_sensors(place)),
         )
+
+
+def _sensors(place: RecipePlace) -> Iterator[dg.SensorDefinition]:
+    upstream = place.recipe.triggers.upstream
+    if upstream:
+        yield upstream_sensor(place, datasets_of(place.recipe) if upstream is True else upstream)
+    if any(dataset.arrival is not None for dataset in (place.rows, *place.lookups)):
+        yield follow_up_sensor(place)

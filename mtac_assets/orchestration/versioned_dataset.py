@@ -10,6 +10,7 @@ from mtac_assets.orchestration.assets.dataset import dataset_asset
 from mtac_assets.orchestration.jobs import ingest_job
 from mtac_assets.orchestration.place import dataset_place
 from mtac_assets.orchestration.scaffold import DatasetScaffolder
+from mtac_assets.orchestration.triggers.arrival import arrival_sensor
 
 
 @dg.scaffold_with(DatasetScaffolder)
@@ -28,4 +29,9 @@ class VersionedDataset(dg.Component, dg.Model, dg.Resolvable):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         place = dataset_place(Path(context.path))
-        return dg.Definitions(assets=[dataset_asset(place)], jobs=[ingest_job(place)])
+        arrival = place.dataset.arrival
+        return dg.Definitions(
+            assets=[dataset_asset(place)],
+            jobs=[ingest_job(place)],
+            sensors=[arrival_sensor(place, arrival)] if arrival is not None else [],
+        )

@@ -6,6 +6,7 @@ heavy is imported, and every file that was verified before costs one `stat`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,7 +169,7 @@ def _model_reason(
 ) -> tuple[str, tuple[Change, ...]]:
     if pack.is_dir():
         return f"its pack is not intact: {'; '.join(problems)}", ()
-    known = _known_models(project, resolved.name)
+    known = known_models(project, resolved.name)
     if not known:
         return f"no model of {resolved.name} was trained yet", ()
     leaves = declaration.leaves()
@@ -199,20 +200,36 @@ def _shown(change: Change) -> str:
     )
 
 
+def since_newest(project: Project, recipe: str, declaration: Declaration) -> str | None:
+    """Which leaves differ from the recipe's newest model, whatever its as-of date, in a sentence; None where there is none."""
+    known = known_models(project, recipe)
+    if not known:
+        return None
+    newest = max(known, key=lambda model: (model.as_of, model.order))
+    return f"since {newest.model_id}: {summarise(compare(newest.leaves, declaration.leaves()))}"
+
+
 @dataclass(frozen=True)
-class _Known:
+class KnownModel:
+    """A model that lies in the state: its leaves, and a number that grows with the moment of its completion."""
+
     model_id: str
     leaves: Mapping[str, str]
     order: int
 
+    @property
+    def as_of(self) -> str:
+        """The as-of date; empty where the recipe has none."""
+        return json.loads(self.leaves["recipe.as_of"]) or ""
 
-def _known_models(project: Project, recipe: str) -> list[_Known]:
+
+def known_models(project: Project, recipe: str) -> list[KnownModel]:
     """Models of the recipe that lie in the state, with their leaves, in the order in which they were completed."""
-    found: list[_Known] = []
+    found: list[KnownModel] = []
     for path in project.state.models.glob(f"{recipe}-*/declaration.json"):
         document = read_object(path)
         if document is not None and document["leaves"].get("recipe.name") == f'"{recipe}"':
-            found.append(_Known(path.parent.name, document["leaves"], path.stat().st_mtime_ns))
+            found.append(KnownModel(path.parent.name, document["leaves"], path.stat().st_mtime_ns))
     return found
 
 
@@ -223,7 +240,7 @@ def trained_before(project: Project, recipe: str, declaration: Declaration) -> b
     return any(
         mine == {leaf: value for leaf, value in known.leaves.items() if leaf.startswith(decides)}
         and (project.state.models / known.model_id / PACK_LIST).is_file()
-        for known in _known_models(project, recipe)
+        for known in known_models(project, recipe)
     )
 
 

@@ -41,6 +41,7 @@ def record_model(
     *,
     trigger: str = "person",
     actor: str = "",
+    evidence: Mapping[str, Any] | None = None,
 ) -> str:
     """Write the model's commit on `refs/mtac/models/<Model ID>` and its large files to the store; the commit's id.
 
@@ -85,6 +86,7 @@ def record_model(
         created_at=clock.timestamp(),
         trigger=trigger,
         actor=actor,
+        evidence=dict(evidence or {}),
         dirty=snapshot.dirty,
         code=snapshot.head,
         branch=snapshot.branch,
@@ -100,7 +102,13 @@ def record_model(
 
 
 def record_data(
-    project: Project, dataset: str, keys: Iterable[str], *, trigger: str = "person", actor: str = ""
+    project: Project,
+    dataset: str,
+    keys: Iterable[str],
+    *,
+    trigger: str = "person",
+    actor: str = "",
+    evidence: Mapping[str, Any] | None = None,
 ) -> str | None:
     """One commit on `refs/mtac/data/<dataset>` with the pointers, manifests and stamps of all partitions, after an ingest run
     that wrote `keys`. The commit's id; None where nothing changed since the last one."""
@@ -124,6 +132,7 @@ def record_data(
         "at": clock.timestamp(),
         "trigger": trigger,
         "actor": actor,
+        "evidence": dict(evidence or {}),
     }
     span = f"{written[0]} to {written[-1]}" if len(written) > 1 else "".join(written)
     message = f"{dataset}: {len(written)} partitions {span}\n\n{canonical_json(document).decode()}\n"

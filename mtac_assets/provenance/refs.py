@@ -44,6 +44,7 @@ class ModelSummary:
     status: str = "candidate"
     report_digest: str | None = None
     folder: str = "model/"
+    evidence: Mapping[str, Any] = field(default_factory=dict[str, Any])  # what made the trigger fire
     ledger: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
 
     def document(self) -> dict[str, Any]:
@@ -59,6 +60,7 @@ class ModelSummary:
             "created_at": self.created_at,
             "trigger": self.trigger,
             "actor": self.actor,
+            "evidence": dict(self.evidence),
             "dirty": self.dirty,
             "code": self.code,
             "branch": self.branch,

@@ -9,6 +9,7 @@ from pydantic import Discriminator, Field, Tag
 
 from mtac_assets.spec.fields import (
     Column,
+    Count,
     Day,
     Function,
     Name,
@@ -119,6 +120,26 @@ with warnings.catch_warnings():
         )
 
 
+class Arrival(Spec):
+    """Files are brought in as they land. Says nothing about what a partition holds, so it is in no digest."""
+
+    active: bool = Field(
+        default=False, description="Switched on when Dagster first loads it; false: a person switches it on there."
+    )
+    every_seconds: Annotated[int, Field(ge=1, le=86_400)] = Field(
+        default=30, description="How often to look; Dagster looks every five seconds at most."
+    )
+    settle_seconds: float = Field(
+        default=5.0, ge=0, le=86_400, description="A file is whole when it did not change for so long."
+    )
+    attempts: Count = Field(
+        default=3, description="How often to try one state of a file that is refused; then it must change."
+    )
+    backoff_minutes: float = Field(
+        default=5.0, ge=0, le=1440, description="Wait before the second attempt; doubled before each further one."
+    )
+
+
 class Dataset(Spec):
     """One dataset, in full."""
 
@@ -137,3 +158,6 @@ class Dataset(Spec):
     )
     outcome_columns: tuple[Column, ...] = Field(default=(), description="Columns known only after that moment.")
     contract: Contract = Field(description="What a partition must be like.")
+    arrival: Arrival | None = Field(
+        default=None, description="Bring files in as they land in the source's folder; null for never."
+    )

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mtac_assets.spec.checks import Check, Problem, repeated, rule
-from mtac_assets.spec.dataset import Contract, DailyPartitions, FilesSource, PackageSource, SqlSource
+from mtac_assets.spec.dataset import Arrival, Contract, DailyPartitions, FilesSource, PackageSource, SqlSource
 from mtac_assets.spec.yaml import FieldPath
 
 CHECKS: list[Check] = []
@@ -127,3 +127,12 @@ def _query(query: str, daily: bool) -> Iterator[Problem]:
         yield Problem(path, f"the query does not use :{name}", expected, f"bound the query by :{name}")
     for name in sorted(names - wanted):
         yield Problem(path, f"the query uses :{name}, which has no value", expected, f"remove :{name}")
+
+
+@rule(CHECKS, "arrival", "source")
+def _arrival(arrival: Arrival | None, source: Any) -> Iterator[Problem]:
+    if arrival is not None and not isinstance(source, FilesSource):
+        error = f"`arrival` watches a folder of files, but the source is of kind {source.kind}"
+        yield Problem(
+            ("arrival",), error, "a source of kind files", "remove `arrival`; a schedule can ask such a source"
+        )

@@ -81,6 +81,9 @@ class Promotion(Spec):
     )
 
 
+Webhook = Annotated[str, Field(pattern=r"^https?://[^\s/?#]+[^\s]*$")]
+
+
 class Environment(Spec):
     """One environment, in full. `APP_ENV` selects it."""
 
@@ -94,3 +97,6 @@ class Environment(Spec):
     launcher: Launcher = Field(default_factory=Launcher, description="Where training runs.")
     limits: Limits = Field(description="What keeps one run from harming the others.")
     promotion: Promotion = Field(description="What a promotion needs beyond the recipe's gates.")
+    webhooks: tuple[Webhook, ...] = Field(
+        default=(), description="Addresses that every alarm is posted to as JSON; their failures never stop a line."
+    )

@@ -27,6 +27,11 @@ def _workers(launcher: Launcher) -> Iterator[Problem]:
         yield Problem(("launcher", "workers"), error, "1", "write 1")
 
 
+@rule(CHECKS, "webhooks")
+def _webhooks(webhooks: tuple[str, ...]) -> Iterator[Problem]:
+    yield from repeated(("webhooks",), webhooks)
+
+
 @rule(CHECKS, "promotion")
 def _promotion(promotion: Promotion) -> Iterator[Problem]:
     yield from repeated(("promotion", "branches"), promotion.branches)

@@ -69,6 +69,11 @@ def by_kind(value: Any) -> str | None:
     return f"<{kind}>" if isinstance(kind, str) else None
 
 
+def by_switch(value: Any) -> str:
+    """Tag of a value that may be true, false or a list of names."""
+    return "<list>" if isinstance(value, list | tuple) else "<switch>"
+
+
 def by_shape(value: Any) -> str:
     """Tag of a value that may be a scalar or a section."""
     return "<map>" if isinstance(value, dict | BaseModel) else "<scalar>"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Discriminator, Field, JsonValue, Tag
 
 from mtac_assets.spec.fields import (
     MAX_DAYS,
@@ -21,6 +21,7 @@ from mtac_assets.spec.fields import (
     Seed,
     Spec,
     Version,
+    by_switch,
 )
 
 BUILT_IN_MODELS = ("tabular_ensemble",)
@@ -292,9 +293,26 @@ class DriftTrigger(Spec):
     seed: Seed = Field(default=0, description="Seed of the resampling.")
 
 
+class Backoff(Spec):
+    """What follows on a failure."""
+
+    attempts: Count = Field(
+        default=3, description="Trainings of one fingerprint that may fail; then it must change, or a person asks."
+    )
+    first_minutes: float = Field(
+        default=30.0,
+        ge=0,
+        le=1440,
+        description="Wait after a failure; doubled with each further one in a row, up to twelve hours.",
+    )
+
+
 class Triggers(Spec):
     """What starts a line, and what is watched on live labels."""
 
+    active: bool = Field(
+        default=False, description="Switched on when Dagster first loads them; false: a person switches each on there."
+    )
     schedule: CronSchedule | None = Field(default=None, description="Start at these times; null for never.")
     performance: PerformanceTrigger | None = Field(
         default=None, description="Start when the champion does worse on live labels; null for never."
@@ -308,6 +326,19 @@ class Triggers(Spec):
     drift: DriftTrigger | None = Field(
         default=None, description="Start a challenger when the inputs drift; null for never."
     )
+    upstream: Annotated[
+        Annotated[bool, Tag("<switch>")] | Annotated[tuple[Name, ...], Tag("<list>")], Discriminator(by_switch)
+    ] = Field(
+        default=False, description="Start on new or corrected data: true for all of the recipe's datasets, or a list."
+    )
+    cooldown_hours: float = Field(
+        default=12.0,
+        ge=0,
+        le=8760,
+        description="Least time between two trainings that triggers start. A schedule keeps its own times.",
+    )
+    daily_budget: Count = Field(default=4, description="Trainings a day (UTC) that triggers may start, all together.")
+    backoff: Backoff = Field(default_factory=Backoff, description="What follows on a failure.")
 
 
 class Recipe(Spec):

@@ -185,6 +185,20 @@ def _drift(triggers: Triggers, window: Window | None) -> Iterator[Problem]:
         yield Problem((*path, "resamples"), error, f"at least {fewest}", f"write {fewest} or more")
 
 
+@rule(CHECKS, "triggers", "data")
+def _upstream(triggers: Triggers, data: Data) -> Iterator[Problem]:
+    if isinstance(triggers.upstream, bool):
+        return
+    path = ("triggers", "upstream")
+    if not triggers.upstream:
+        yield Problem(path, "an empty list watches nothing", "names of datasets, true or false", "write false")
+    yield from repeated(path, triggers.upstream)
+    used = (data.rows, *data.lookups)
+    for position, name in enumerate(triggers.upstream):
+        if name not in used:
+            yield unknown((*path, position), name, used, "data")
+
+
 def _zone(name: str) -> Iterator[Problem]:
     from zoneinfo import ZoneInfo, available_timezones
 

@@ -94,6 +94,11 @@ def test_all_findings_at_once_each_with_its_line(project: Project, edit: Callabl
     ("old", "new", "field", "word"),
     [
         ("epochs: 1", "epochs: true", "training.epochs", "true/false"),
+        ("Europe/Berlin}", "Europe/Berlin}\n  upstream: [rian]", "triggers.upstream.0", "rian"),
+        ("Europe/Berlin}", "Europe/Berlin}\n  upstream: [rain, rain]", "triggers.upstream.1", "more than once"),
+        ("Europe/Berlin}", "Europe/Berlin}\n  upstream: []", "triggers.upstream", "watches nothing"),
+        ("Europe/Berlin}", "Europe/Berlin}\n  upstream: rain", "triggers.upstream", "text"),
+        ("Europe/Berlin}", "Europe/Berlin}\n  daily_budget: 0", "triggers.daily_budget", "0"),
         ("epochs: 1", "epochs: 1.0", "training.epochs", "a number"),
         ("epochs: 1", "epochs:", "training.epochs", "empty"),
         ("epochs: 1", "epochs: 0", "training.epochs", "0"),
@@ -166,6 +171,12 @@ def test_faults_of_a_dataset(project: Project, edit: Callable[..., int], old: st
     assert len(found) == 1, found
     assert f"({field})" in found[0].where
     assert word in found[0].error
+
+
+def test_only_files_arrive(project: Project, edit: Callable[..., int]):
+    edit("key: [at]", "key: [at]\narrival: {settle_seconds: 1}", "team/defs/rain/dataset.yaml")
+    (finding,) = findings(lambda: load_dataset(project, "rain"))
+    assert "watches a folder of files, but the source is of kind sql" in finding.error
 
 
 def test_a_query_is_bounded(project: Project, edit: Callable[..., int]):

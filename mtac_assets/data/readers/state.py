@@ -97,18 +97,21 @@ def file_name(pattern: str, key: str) -> str:
 
 def file_sources(spec: FilesSource, keys: Sequence[str], root: Path) -> dict[str, Source]:
     """The files of those `keys` that have one, by one listing of the folder; the state is its tag, or size and time."""
-    if _is_local(spec.url):
+    if is_local(spec.url):
         return _local_sources(spec, keys, root)
-    listed = _listing(spec, root)
+    listed = listing(spec, root)
     found = {}
     for key in keys:
         entry = listed.get(file_name(spec.pattern, key))
         if entry is not None:
-            found[key] = Source(f"{public_uri(spec.url).rstrip('/')}/{file_name(spec.pattern, key)}", _state(entry))
+            found[key] = Source(
+                f"{public_uri(spec.url).rstrip('/')}/{file_name(spec.pattern, key)}", entry_state(entry)
+            )
     return found
 
 
-def _is_local(url: str) -> bool:
+def is_local(url: str) -> bool:
+    """Is it a plain path on this machine?"""
     return "://" not in url and "::" not in url
 
 
@@ -125,7 +128,8 @@ def _local_sources(spec: FilesSource, keys: Sequence[str], root: Path) -> dict[s
     return found
 
 
-def _listing(spec: FilesSource, root: Path) -> dict[str, Mapping[str, Any]]:
+def listing(spec: FilesSource, root: Path) -> dict[str, Mapping[str, Any]]:
+    """Every file below the folder by its path there, as the file system describes it. SourceError where it cannot be listed."""
     import fsspec
 
     url = resolve(spec.url, root)
@@ -153,7 +157,8 @@ def _listing(spec: FilesSource, root: Path) -> dict[str, Mapping[str, Any]]:
     return {entry["name"].removeprefix(base).lstrip("/"): entry for entry in entries if entry.get("type") == "file"}
 
 
-def _state(entry: Mapping[str, Any]) -> str | None:
+def entry_state(entry: Mapping[str, Any]) -> str | None:
+    """What changes when the file does: its tag, or size and time; None where the file system tells neither."""
     for name in ("ETag", "etag", "md5Hash", "content_md5", "checksum"):
         if entry.get(name):
             return f"{name.lower()}:{str(entry[name]).strip(chr(34))} size:{entry.get('size')}"

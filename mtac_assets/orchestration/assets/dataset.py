@@ -7,15 +7,20 @@ import dagster as dg
 
 from mtac_assets.orchestration import metadata
 from mtac_assets.orchestration.commits import commit_data
+from mtac_assets.orchestration.dead_runs import sign
 from mtac_assets.orchestration.errors import as_failure
 from mtac_assets.orchestration.partition_events import NO_VALUE, Materialized, report, reported_output
 from mtac_assets.orchestration.partitions import dataset_partitions
+from mtac_assets.orchestration.triggers.tags import WORK_TAG
 
 if TYPE_CHECKING:
     from mtac_assets.data.ingest import DayResult
     from mtac_assets.orchestration.place import DatasetPlace
+    from mtac_assets.spec.dataset import Dataset
+    from mtac_assets.spec.project import Project
 
 CONTRACT_CHECK = "contract"
+LANDED_CHECK = "landed"
 ALL = "all"
 NULL_RATE = "null rate: "
 SHOWN_DAYS = 40
@@ -42,25 +47,31 @@ def dataset_asset(place: "DatasetPlace") -> dg.AssetsDefinition:
                 asset=place.key,
                 blocking=True,
                 description="Every requested day keeps the dataset's contract. A day that breaks it is not stored.",
-            )
+            ),
+            *_landed_spec(place),
         ],
     )
     def ingest_days(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None] | dg.AssetCheckResult]:
         from mtac_assets.data.ingest import ingest
         from mtac_assets.data.versioning import version
 
+        sign(context)
         keys = tuple(context.partition_keys) if partitions is not None else (ALL,)
         with as_failure():
             days = ingest(project, dataset, keys).days
             good = [day for day in days if day.status != "failed"]
             version(project, dataset, [day.key for day in good])
             written = [day.key for day in good if day.status == "written"]
-            if written:
-                commit_data(context, project, dataset.name, written)
+            # A run that a trigger asked for may finish what a killed one left: written, and not committed.
+            committed = written or ([day.key for day in good] if WORK_TAG in context.run.tags else [])
+            if committed:
+                commit_data(context, project, dataset.name, committed)
         report(context, [_materialized(day, partitioned=partitions is not None) for day in good])
         context.log.info(f"{dataset.name}: {len(written)} written, {len(good) - len(written)} unchanged of {len(days)}")
         yield reported_output()
         yield contract_result(days)
+        if dataset.arrival is not None:
+            yield _landed_result(context, project, dataset, days)
 
     return ingest_days
 
@@ -89,6 +100,40 @@ def contract_result(days: Sequence["DayResult"]) -> dg.AssetCheckResult:
         severity=dg.AssetCheckSeverity.ERROR,
         description=description,
         metadata=evidence,
+    )
+
+
+def _landed_spec(place: "DatasetPlace") -> list[dg.AssetCheckSpec]:
+    if place.dataset.arrival is None:
+        return []
+    described = "No file lies in the landing folder that was tried and refused. A good day after a bad one changes nothing here."
+    return [dg.AssetCheckSpec(LANDED_CHECK, asset=place.key, blocking=False, description=described)]
+
+
+def _landed_result(
+    context: dg.AssetExecutionContext, project: "Project", dataset: "Dataset", days: Sequence["DayResult"]
+) -> dg.AssetCheckResult:
+    """Fails for as long as any file is refused, of this run or of an earlier one."""
+    from mtac_assets.orchestration.triggers.arrival import refusals
+
+    here = {day.key for day in days}
+    refused = {day.key: "refused in this run" for day in days if day.status == "failed"}
+    refused |= {
+        key: hold.reason for key, hold in refusals(project, context.instance, dataset).items() if key not in here
+    }
+    return dg.AssetCheckResult(
+        check_name=LANDED_CHECK,
+        passed=not refused,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=f"{len(refused)} landed files are refused" if refused else None,
+        metadata={
+            "refused files": len(refused),
+            **(
+                {"refused": metadata.table(["partition", "state"], sorted(refused.items())[:SHOWN_DAYS])}
+                if refused
+                else {}
+            ),
+        },
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mtac_assets.orchestration import metadata
+from mtac_assets.orchestration.dead_runs import sign
 from mtac_assets.orchestration.errors import as_failure
 from mtac_assets.orchestration.partition_events import NO_VALUE, Materialized, report, reported_output
 from mtac_assets.orchestration.partitions import dataset_partitions, history_days, looking_back
@@ -39,6 +40,7 @@ def features_asset(place: "RecipePlace") -> dg.AssetsDefinition:
     def compute_features(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
         from mtac_assets.data.features import materialise
 
+        sign(context)
         keys = tuple(context.partition_keys) if partitions is not None else (ALL,)
         with as_failure():
             resolved = place.resolve_for_features(getattr(context.resources, SETTINGS))

@@ -24,7 +24,7 @@ def test_only_what_decides_counts(shop) -> None:
     assert digest(shop) == original
     yaml = shop.folder / "dataset.yaml"
     declared = yaml.read_text()
-    yaml.write_text(declared + "description: other words\nowner: team:other\n")
+    yaml.write_text(declared + "description: other words\nowner: team:other\narrival: {every_seconds: 7}\n")
     assert digest(shop) == original
     yaml.write_text(declared.replace("end: 2024-12-31", "end: 2025-12-31"))
     assert digest(shop) == original

@@ -1,0 +1,133 @@
+"""What follows on new days of a recipe's datasets: their features are computed, and models that learnt from corrected days are
+marked as stale. It trains nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from mtac_assets.orchestration.jobs import RECIPE_TAG, features_name
+from mtac_assets.orchestration.triggers.attempts import Patience, attempts
+from mtac_assets.orchestration.triggers.challenger import load_any
+from mtac_assets.orchestration.triggers.sources import datasets_of
+from mtac_assets.orchestration.triggers.surroundings import Stillness
+from mtac_assets.orchestration.triggers.tags import ARRIVAL, TRIGGER_TAG
+from mtac_assets.orchestration.triggers.work import Work, requested
+from mtac_assets.provenance.digest import digest_json
+
+if TYPE_CHECKING:
+    from mtac_assets.orchestration.place import RecipePlace
+    from mtac_assets.provenance.stale import Stale
+
+EVERY_SECONDS = 10
+SCHEMA_VERSION = 1
+STALE = "stale"
+NAMED = 5
+
+
+def follow_up_name(recipe: str) -> str:
+    return f"{recipe}_follow_up"
+
+
+def follow_up_sensor(place: RecipePlace) -> dg.SensorDefinition:
+    """Keep the recipe's features in step with its data, and say which models are not."""
+    project, name = place.project, place.name
+    stillness = Stillness(project, datasets_of(place.recipe))
+
+    @dg.sensor(
+        name=follow_up_name(name),
+        job_name=features_name(name),
+        minimum_interval_seconds=EVERY_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING
+        if place.recipe.triggers.active
+        else dg.DefaultSensorStatus.STOPPED,
+        description=f"Compute the features of `{name}` for new and corrected days; mark models that learnt from others.",
+        tags={RECIPE_TAG: name},
+    )
+    def look(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        from mtac_assets.provenance.stale import stale_models
+
+        states = stillness.now()
+        if stillness.still(states):
+            return dg.SkipReason("no new data")
+        wanted = stale_features(place)
+        work = _work(context.instance, place, wanted) if wanted else Work((), {})
+        told: dict[str, str] = _told(context.cursor)
+        stale = stale_models(project, name)
+        digests = {each.model_id: digest_json(list(each.corrected))[:12] for each in stale}
+        news = [each for each in stale if told.get(each.model_id) != digests[each.model_id]]
+        if not wanted:
+            stillness.settle(states)
+        said = "; ".join(f"features of {key}: {hold.reason}" for key, hold in list(work.held.items())[:NAMED])
+        return dg.SensorResult(
+            run_requests=list(work.requests),
+            skip_reason=None if work.requests else dg.SkipReason(said or "features are in step with the data"),
+            asset_events=[_marked(place, each) for each in news],
+            cursor=json.dumps({"schema_version": SCHEMA_VERSION, "told": digests}) if digests != told else None,
+        )
+
+    return look
+
+
+def stale_features(place: RecipePlace) -> dict[str, str]:
+    """Day to the key that its features should have, for every day whose data is there and whose features are not, or are of
+    other data, code or columns."""
+    from mtac_assets.data.partitions import present
+    from mtac_assets.provenance.document import read_object
+    from mtac_assets.provenance.keys import feature_keys
+
+    project = place.project
+    days = sorted(present(project.state.data, place.rows.name, project.state.cache))
+    folder = project.state.features / place.name
+    wanted: dict[str, str] = {}
+    for day, key in feature_keys(project, load_any(project, place.name), days).items():
+        stored = read_object(folder / f"{day}.json")
+        if stored is None or stored.get("key") != key:
+            wanted[day] = key[:12]
+    return wanted
+
+
+def _work(instance: dg.DagsterInstance, place: RecipePlace, wanted: Mapping[str, str]) -> Work:
+    backoff = place.recipe.triggers.backoff
+    name = place.name
+
+    def evidence(keys: Sequence[str]) -> dict[str, Any]:
+        return {"recipe": name, "partitions": len(keys), "first": keys[0], "last": keys[-1]}
+
+    return requested(
+        f"{name}/features",
+        features_name(name),
+        wanted,
+        attempts(place.project, instance, features_name(name), {TRIGGER_TAG: ARRIVAL}),
+        Patience(backoff.attempts, timedelta(minutes=backoff.first_minutes)),
+        trigger=ARRIVAL,
+        evidence=evidence,
+        tags={RECIPE_TAG: name},
+        partitioned=place.rows.partitions.kind == "daily",
+    )
+
+
+def _marked(place: RecipePlace, stale: Stale) -> dg.AssetObservation:
+    """The model's partition, observed as stale: shown beside its materialisation."""
+    more = f" and {len(stale.corrected) - NAMED} more" if len(stale.corrected) > NAMED else ""
+    return dg.AssetObservation(
+        asset_key=place.key("model"),
+        partition=stale.as_of or None,
+        description=f"{stale.model_id} learnt from days that were corrected since",
+        metadata={
+            STALE: True,
+            "Model ID": stale.model_id,
+            "corrected": ", ".join(stale.corrected[:NAMED]) + more,
+            "corrected partitions": len(stale.corrected),
+            "remedy": "`mtac plan` says what a training would change; the model itself stays as it is",
+        },
+    )
+
+
+def _told(cursor: str | None) -> dict[str, str]:
+    document = json.loads(cursor) if cursor else {}
+    return document["told"] if document.get("schema_version") == SCHEMA_VERSION else {}
