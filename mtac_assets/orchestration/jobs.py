@@ -25,6 +25,14 @@ def features_name(recipe: str) -> str:
     return f"{recipe}_features"
 
 
+def watch_name(recipe: str) -> str:
+    return f"{recipe}_watch"
+
+
+def performance_name(recipe: str) -> str:
+    return f"{recipe}_performance"
+
+
 def train_name(recipe: str) -> str:
     return f"{recipe}_train"
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -20,11 +21,13 @@ from mtac_assets.orchestration.jobs import features_job, promote_job, reproduce_
 from mtac_assets.orchestration.place import RecipePlace, recipe_place
 from mtac_assets.orchestration.rollback import rollback_job
 from mtac_assets.orchestration.scaffold import RecipeScaffolder
+from mtac_assets.orchestration.triggers.alarms import alarm_sensor
 from mtac_assets.orchestration.triggers.follow_up import follow_up_sensor
 from mtac_assets.orchestration.triggers.line_job import line_job
 from mtac_assets.orchestration.triggers.schedule import train_schedule
 from mtac_assets.orchestration.triggers.sources import datasets_of
 from mtac_assets.orchestration.triggers.upstream import upstream_sensor
+from mtac_assets.orchestration.triggers.watching import watch_sensor
 
 
 def watch_assets(place: RecipePlace) -> list[dg.AssetsDefinition]:
@@ -56,6 +59,7 @@ class TrainingRecipe(dg.Component, dg.Model, dg.Resolvable):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         place = recipe_place(Path(context.path))
         line = line_job(place)
+        watching = watch_jobs(place)
         cron = place.recipe.triggers.schedule
         return dg.Definitions(
             assets=[
@@ -74,16 +78,20 @@ class TrainingRecipe(dg.Component, dg.Model, dg.Resolvable):
                 reproduce_job(place),
                 promote_job(place),
                 rollback_job(place),
-                *watch_jobs(place),
+                *watching,
             ],
             schedules=[train_schedule(place, cron, line)] if cron is not None else [],
-            sensors=list(_sensors(place)),
+            sensors=list(_sensors(place, watching)),
         )
 
 
-def _sensors(place: RecipePlace) -> Iterator[dg.SensorDefinition]:
+def _sensors(place: RecipePlace, watching: Sequence[Any]) -> Iterator[dg.SensorDefinition]:
     upstream = place.recipe.triggers.upstream
     if upstream:
         yield upstream_sensor(place, datasets_of(place.recipe) if upstream is True else upstream)
     if any(dataset.arrival is not None for dataset in (place.rows, *place.lookups)):
         yield follow_up_sensor(place)
+    if place.recipe.window is not None:
+        yield watch_sensor(place, watching)
+    if place.recipe.triggers.drift is not None or place.recipe.triggers.performance is not None:
+        yield alarm_sensor(place)

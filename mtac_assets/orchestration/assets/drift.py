@@ -66,7 +66,12 @@ def drift_asset(place: "RecipePlace", trigger: "DriftTrigger") -> dg.AssetsDefin
             check_name=ALARM_CHECK,
             passed=last["state"] != "ALARM",
             severity=dg.AssetCheckSeverity.WARN,
-            metadata={"state": last["state"], "day": max(documents), "says": _says(last)},
+            metadata={
+                "state": last["state"],
+                "Model ID": model.model_id,
+                "last day": max(documents),
+                "says": _says(last),
+            },
         )
 
     return judge_days

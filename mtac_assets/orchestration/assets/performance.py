@@ -66,10 +66,24 @@ def performance_asset(place: "RecipePlace", trigger: "PerformanceTrigger") -> dg
             check_name=ALARM_CHECK,
             passed=judged.state != "ALARM",
             severity=dg.AssetCheckSeverity.WARN,
-            metadata={"state": judged.state},
+            metadata={
+                "state": judged.state,
+                "Model ID": judged.model_id,
+                "last day": max(days),
+                "says": _says(judged),
+            },
         )
 
     return judge_windows
+
+
+def _says(judged: "Performance") -> str:
+    """The newest window that could be judged, in a line."""
+    known = [window for window in judged.windows if window.metrics is not None and window.state != "INSUFFICIENT"]
+    if not known:
+        return "INSUFFICIENT: no window with enough labels yet"
+    loss = metadata.interval(known[-1].metrics["log_loss"]) if known[-1].metrics else ""
+    return f"{judged.state}: log loss {loss} from {known[-1].first} to {known[-1].last}"
 
 
 def _metadata(judged: "Performance", document: dict[str, Any]) -> dict[str, Any]:

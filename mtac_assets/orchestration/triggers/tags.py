@@ -19,6 +19,7 @@ REQUESTED_TAG = "mtac/requested_at"  # by the one clock, which Dagster's own tim
 WORK_TAG = ".dagster/mtac-work"  # JSON: partition key to digest of what it is to be made from; the UI does not show it
 
 SCHEDULE, ARRIVAL, UPSTREAM, PERSON = "schedule", "arrival", "upstream", "person"
+DRIFT, PERFORMANCE, WATCH = "drift", "performance", "watch"
 
 
 def request_tags(trigger: str, *, evidence: Mapping[str, Any], reason: str) -> dict[str, str]:
