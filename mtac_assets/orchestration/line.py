@@ -108,6 +108,7 @@ class _Line:
         from mtac_assets.orchestration.dead_runs import close_dead_runs
         from mtac_assets.orchestration.instance import instance
         from mtac_assets.orchestration.repository import load_repository
+        from mtac_assets.promotion.decide import settle_pending
         from mtac_assets.tracking.record import at_start
 
         self._stack = ExitStack()
@@ -117,6 +118,8 @@ class _Line:
             self._say(f"Dagster run {run_id} was left open by a process that is gone; it is failed now")
         for warning in at_start(self.project).warnings:
             self._say(f"warning: {warning.error}; {warning.remedy}")
+        for said in settle_pending(self.project):
+            self._say(f"warning: {said}")
         return self
 
     def __exit__(self, *_: object) -> None:

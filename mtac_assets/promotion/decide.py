@@ -17,7 +17,9 @@ from mtac_assets.promotion.gates import judge
 from mtac_assets.promotion.gather import gather
 from mtac_assets.promotion.verdict import Verdict
 from mtac_assets.provenance import ledger, ledger_check, refs
-from mtac_assets.provenance.git import Repository
+from mtac_assets.provenance.document import read_object
+from mtac_assets.provenance.files import write_json
+from mtac_assets.provenance.git import GitError, Repository
 from mtac_assets.provenance.ledger import Entry, LedgerMoved
 from mtac_assets.spec.errors import Finding, raise_all
 from mtac_assets.spec.project import Project
@@ -26,6 +28,7 @@ from mtac_assets.tracking.errors import TrackingError
 PROMOTE = "promote"
 REFUSE = "refuse"
 ROLLBACK = "rollback"
+SETTLED = "settled.json"
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,28 @@ def settle_all(project: Project) -> list[str]:
     """What a crash or an unreachable MLflow left undone, completed; the aliases that were moved by hand, as warnings."""
     recipes = {entry.recipe for entry in ledger.entries(project, project.environment.name) if entry.recipe is not None}
     return [warning for recipe in sorted(recipes) for warning in _follow(project, recipe)]
+
+
+def settle_pending(project: Project) -> list[str]:
+    """`settle_all` where the ledger has moved since it last went through: what each start of a writing command calls.
+
+    With nothing to do it costs one reading of a reference; MLflow is not even imported.
+    """
+    environment = project.environment.name
+    try:
+        head = ledger.head(project, environment)
+    except GitError:
+        return []  # without a repository there is no ledger to follow
+    if not head or read_object(project.state.cache / SETTLED) == _settled(environment, head):
+        return []
+    warnings = settle_all(project)
+    if not warnings:
+        write_json(project.state.cache / SETTLED, _settled(environment, head))
+    return warnings
+
+
+def _settled(environment: str, head: str) -> dict[str, Any]:
+    return {"schema_version": 1, "environment": environment, "head": head}
 
 
 def _follow(project: Project, recipe: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mtac_assets.promotion import view
+from mtac_assets.promotion import decide, view
 from mtac_assets.provenance import ledger
 from mtac_assets.tracking import registry
 from mtac_assets_tests.promotion.conftest import LATER, Line
@@ -112,6 +112,13 @@ def test_a_crash_between_ledger_and_alias_is_completed_once(line: Line, model: d
         actor="ada",
         reason="crashed",
     )
+    # The next command that writes completes it; the one after that has nothing to do and does not load MLflow.
+    assert decide.settle_pending(line.project) == []
+    assert registry.aliases(line.project, "floods") == {"champion": model["model_id"]}
+    registry.set_alias(line.project, "floods", "champion", None)
+    assert decide.settle_pending(line.project) == []
+    assert registry.aliases(line.project, "floods") == {}
+    registry.set_alias(line.project, "floods", "champion", model["model_id"])
     for _ in range(2):
         assert view.settle(line.project, "floods") == []
     assert registry.aliases(line.project, "floods") == {"champion": model["model_id"]}
