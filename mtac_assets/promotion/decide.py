@@ -17,7 +17,8 @@ from mtac_assets.promotion.gates import judge
 from mtac_assets.promotion.gather import gather
 from mtac_assets.promotion.verdict import Verdict
 from mtac_assets.provenance import ledger, ledger_check, refs
-from mtac_assets.provenance.git import Repository
+from mtac_assets.provenance.files import read_json, write_json
+from mtac_assets.provenance.git import GitError, Repository
 from mtac_assets.provenance.ledger import Entry, LedgerMoved
 from mtac_assets.spec.errors import Finding, raise_all
 from mtac_assets.spec.project import Project
@@ -26,6 +27,7 @@ from mtac_assets.tracking.errors import TrackingError
 PROMOTE = "promote"
 REFUSE = "refuse"
 ROLLBACK = "rollback"
+SETTLED = "settled.json"  # environment to the ledger's head of which MLflow knows all
 
 
 @dataclass(frozen=True)
@@ -137,9 +139,25 @@ def rollback(project: Project, recipe: str, *, by: str, reason: str) -> Decision
 
 
 def settle_all(project: Project) -> list[str]:
-    """What a crash or an unreachable MLflow left undone, completed; the aliases that were moved by hand, as warnings."""
-    recipes = {entry.recipe for entry in ledger.entries(project, project.environment.name) if entry.recipe is not None}
-    return [warning for recipe in sorted(recipes) for warning in _follow(project, recipe)]
+    """What a crash or an unreachable MLflow left undone, completed; what could not be, and aliases moved by hand, as warnings.
+
+    The ledger's head up to which all was told is remembered, so that a start with nothing to do imports no MLflow. A ledger that
+    does not verify is not followed.
+    """
+    environment, mark = project.environment.name, project.state.cache / SETTLED
+    try:
+        head = ledger.head(project, environment)
+        if head is None or (mark.is_file() and read_json(mark).get(environment) == head):
+            return []
+        _require_sound_ledger(project)
+        recipes = {entry.recipe for entry in ledger.entries(project, environment) if entry.recipe is not None}
+        warnings = [warning for recipe in sorted(recipes) for warning in _follow(project, recipe)]
+    except (GitError, PromotionFrozen) as error:
+        return [f"MLflow does not follow the ledger: {finding.error}" for finding in error.findings]
+    if not warnings:
+        before = read_json(mark) if mark.is_file() else {"schema_version": 1}
+        write_json(mark, before | {environment: head})
+    return warnings
 
 
 def _follow(project: Project, recipe: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mtac_assets.promotion import view
+from mtac_assets.promotion import decide, view
 from mtac_assets.promotion.errors import PromotionFrozen
 from mtac_assets.provenance import ledger
 from mtac_assets.tracking import registry
@@ -132,6 +133,69 @@ def test_a_promotion_while_mlflow_is_away_stands_and_is_told_later(line: Line, m
         assert "MLflow was not told yet" in decision["warnings"][0]
     assert line.kinds() == ["reproduction", "challenger", "promote"]
     assert registry.aliases(line.project, "floods") == {}
-    assert promote(line, model_id)["warnings"] == []
+    assert decide.settle_all(line.project) == [], "the next start"
     assert registry.aliases(line.project, "floods") == {"champion": model_id}
     assert line.kinds() == ["reproduction", "challenger", "promote"]
+
+
+def test_a_start_with_nothing_to_tell_does_not_ask_mlflow(line: Line, model: dict[str, Any]) -> None:
+    crown(line, model["model_id"])
+    with mlflow_away(line):
+        assert "MLflow was not told yet" in decide.settle_all(line.project)[0]
+    assert decide.settle_all(line.project) == []
+    with mlflow_away(line):
+        assert decide.settle_all(line.project) == []
+        line.rebuilt(model["model_id"])
+        assert decide.settle_all(line.project) != []
+
+
+def test_a_forged_ledger_is_not_followed(line: Line, model: dict[str, Any]) -> None:
+    crown(line, model["model_id"])
+    name = "refs/mtac/ledger/local"
+    body = line.git("log", "-1", "--format=%B", name).replace('"actor":"ada"', '"actor":"eve"')
+    line.git("update-ref", name, line.git("commit-tree", f"{name}^{{tree}}", "-m", body))
+    (warning,) = decide.settle_all(line.project)
+    assert warning.startswith("MLflow does not follow the ledger: entry 1") or "ledger" in warning
+    assert registry.aliases(line.project, "floods") == {}
+
+
+def test_without_a_repository_there_is_nothing_to_follow_and_it_is_said(line: Line) -> None:
+    shutil.rmtree(line.root / ".git")
+    (warning,) = decide.settle_all(line.project)
+    assert "repository" in warning
+
+
+KILLED_RUN = """
+import os, signal, sys
+from mtac_assets.cli.app import run
+from mtac_assets.provenance import record
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+record.record_model = die
+run(["run", "floods", "--as-of", sys.argv[1], "--json"])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.fault
+def test_killed_between_pack_and_commit_while_mlflow_is_away_the_next_start_completes_it(
+    line: Line, model: dict[str, Any]
+) -> None:
+    """Training does not need MLflow; what is whole is not trained again; MLflow gets one run of it."""
+    with mlflow_away(line):
+        assert line.script(KILLED_RUN, "2024-01-09").returncode == -signal.SIGKILL
+    packs = {path.parent.name: path.read_bytes() for path in line.project.state.models.glob("*/pack.json")}
+    (made,) = packs.keys() - {model["model_id"]}
+    assert [one["model_id"] for one in line.mtac("models")["models"]] == [model["model_id"]]
+
+    done = line.mtac("run", "floods", "--as-of", "2024-01-09")
+    assert (done["model_id"], done["status"]) == (made, "built")
+    assert (line.project.state.models / made / "pack.json").read_bytes() == packs[made], "not trained again"
+    assert {one["model_id"] for one in line.mtac("models")["models"]} == {model["model_id"], made}
+    with connected(line.project, "the test's question") as client:
+        experiment = client.get_experiment_by_name("floods")
+        assert experiment is not None
+        runs = client.search_runs([experiment.experiment_id], f"tags.`mtac.model_id` = '{made}'")
+    assert [run.info.status for run in runs] == ["FINISHED"]
