@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mtac_assets.provenance import ledger
 from mtac_assets_tests.promotion.conftest import Line
 
 
@@ -60,9 +61,7 @@ def test_a_recipe_renamed_since_leaves_its_models_readable_and_says_where_its_ga
 
 
 @pytest.mark.fault
-def test_a_champion_whose_reference_was_deleted_is_named_and_nothing_is_decided(
-    line: Line, model: dict[str, Any]
-) -> None:
+def test_a_model_whose_reference_was_deleted_is_named_and_nothing_is_decided(line: Line, model: dict[str, Any]) -> None:
     line.rebuilt(model["model_id"])
     line.git("update-ref", "-d", f"refs/mtac/models/{model['model_id']}")
     for command in (["show"], ["verify"], ["reproduce", "--by", "ada"], ["promote", "--by", "ada", "--reason", "x"]):
@@ -70,3 +69,19 @@ def test_a_champion_whose_reference_was_deleted_is_named_and_nothing_is_decided(
         assert f"no model is called `{model['model_id']}`" in refused["error"]
         assert "mtac fetch" in refused["remedy"]
     assert line.kinds() == ["reproduction", "challenger"]
+
+
+@pytest.mark.fault
+def test_a_challenger_of_a_champion_whose_reference_was_deleted_is_not_promoted(
+    line: Line, model: dict[str, Any]
+) -> None:
+    """The ledger speaks of a champion that is not here: nothing can be compared with it."""
+    line.rebuilt(model["model_id"])
+    gone = "floods-0123456789ab"
+    ledger.append(line.project, "local", kind="promote", recipe="floods", model_id=gone, actor="ada", reason="first")
+    recipe = line.project.recipes()["floods"]
+    recipe.write_text(recipe.read_text().replace("gates:\n", "gates:\n  champion: {metric: log_loss, alpha: 0.05}\n"))
+    before = line.kinds()
+    refused = promote(line, model["model_id"], 2)["errors"][0]
+    assert f"no model is called `{gone}`" in refused["error"]
+    assert line.kinds() == before

@@ -133,7 +133,7 @@ def test_a_checkpoint_of_something_else_is_refused_and_kept(job, run_job, part, 
 @pytest.mark.fault
 def test_a_worker_thought_dead_that_comes_back_may_not_commit(job, run_job, root, uninterrupted):
     """One worker is halted; a second is refused while the first counts as alive, and finishes once it no longer does."""
-    halted = job.changed(more={"fault": {"kind": "signal_after_step", "step": 7, "signal": "SIGSTOP"}})
+    halted = job.changed(run_id="late", more={"fault": {"kind": "signal_after_step", "step": 7, "signal": "SIGSTOP"}})
     variables = halted.environment_variables(root)
     with subprocess.Popen(halted.command(), cwd=root, env=variables, stderr=subprocess.PIPE, text=True) as first:
         assert os.WIFSTOPPED(os.waitpid(first.pid, os.WUNTRACED)[1])
@@ -149,7 +149,7 @@ def test_a_worker_thought_dead_that_comes_back_may_not_commit(job, run_job, root
     assert "the lease passed from" in said
     assert (job.out / "pack.json").read_bytes() == sealed
     assert same_model(uninterrupted, job.out)
-    assert not (job.out / "failure.json").exists(), "the failure of a worker that lost is not the result's"
+    assert read_json(job.out / "failure.json")["run_id"] == "late", "the failure is the run's that lost"
 
 
 def whole_checkpoints(folder: Path) -> dict[int, tuple[bytes, bytes]]:
