@@ -132,19 +132,24 @@ def test_a_checkpoint_of_something_else_is_refused_and_kept(job, run_job, part, 
 
 @pytest.mark.fault
 def test_a_worker_thought_dead_that_comes_back_may_not_commit(job, run_job, root, uninterrupted):
-    """One worker is halted; a second is refused while the first counts as alive, and finishes once it no longer does."""
-    halted = job.changed(run_id="late", more={"fault": {"kind": "signal_after_step", "step": 7, "signal": "SIGSTOP"}})
+    """One worker is halted; a second is refused while the first counts as alive, and finishes once it no longer does.
+
+    Halted before the first checkpoint: inside a write it would hold the lease's file lock, and others wait for that.
+    """
+    halted = job.changed(run_id="late", more={"fault": {"kind": "signal_after_step", "step": 4, "signal": "SIGSTOP"}})
     variables = halted.environment_variables(root)
-    with subprocess.Popen(halted.command(), cwd=root, env=variables, stderr=subprocess.PIPE, text=True) as first:
+    first = subprocess.Popen(halted.command(), cwd=root, env=variables, stderr=subprocess.PIPE, text=True)
+    try:
         assert os.WIFSTOPPED(os.waitpid(first.pid, os.WUNTRACED)[1])
         assert "at work on this since" in run_job(job, expect=2).stderr
         lease = read_json(job.out / ".lease.json")
-        silent = {"host": "another", "renewed": "2024-01-01T00:00:00+00:00"}
-        write_json(job.out / ".lease.json", lease | silent)
+        write_json(job.out / ".lease.json", lease | {"host": "another", "renewed": "2024-01-01T00:00:00+00:00"})
         run_job(job)
         sealed = (job.out / "pack.json").read_bytes()
         first.send_signal(signal.SIGCONT)
         _, said = first.communicate(timeout=60)
+    finally:
+        first.kill()  # a halted process would be waited for without end
     assert first.returncode == 2
     assert "the lease passed from" in said
     assert (job.out / "pack.json").read_bytes() == sealed
