@@ -45,20 +45,17 @@ def up(json: Json = False) -> None:
 
 
 def send_queued(project: Project) -> None:
-    """Close what killed runs left open in MLflow, send what is queued, and let its aliases follow the ledger: one that was
-    moved by hand is noticed within a minute. What cannot be done now is only a warning."""
+    """Close what killed runs left open in MLflow, send what is queued and let its aliases follow the ledger.
+
+    What cannot be done is only a warning.
+    """
     from mtac_assets.promotion.decide import settle_all
-    from mtac_assets.promotion.errors import PromotionFrozen
-    from mtac_assets.provenance.git import GitError
     from mtac_assets.tracking.record import at_start
 
     for warning in at_start(project).warnings:
         output.note(f"warning: {warning.error}; {warning.remedy}")
-    try:
-        for said in settle_all(project):
-            output.note(f"warning: {said}")
-    except (GitError, PromotionFrozen) as error:
-        output.note(f"warning: {error}")
+    for words in settle_all(project, ask_again=True):  # an alias moved by hand is noticed within a minute
+        output.note(f"warning: {words}")
 
 
 def _document(project: Project, services: Sequence[Service]) -> dict[str, Any]:

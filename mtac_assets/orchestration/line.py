@@ -108,7 +108,7 @@ class _Line:
         from mtac_assets.orchestration.dead_runs import close_dead_runs
         from mtac_assets.orchestration.instance import instance
         from mtac_assets.orchestration.repository import load_repository
-        from mtac_assets.promotion.decide import settle_pending
+        from mtac_assets.promotion.decide import settle_all
         from mtac_assets.tracking.record import at_start
 
         self._stack = ExitStack()
@@ -118,8 +118,8 @@ class _Line:
             self._say(f"Dagster run {run_id} was left open by a process that is gone; it is failed now")
         for warning in at_start(self.project).warnings:
             self._say(f"warning: {warning.error}; {warning.remedy}")
-        for said in settle_pending(self.project):
-            self._say(f"warning: {said}")
+        for words in settle_all(self.project):
+            self._say(f"warning: {words}")
         return self
 
     def __exit__(self, *_: object) -> None:

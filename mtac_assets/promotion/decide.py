@@ -17,8 +17,7 @@ from mtac_assets.promotion.gates import judge
 from mtac_assets.promotion.gather import gather
 from mtac_assets.promotion.verdict import Verdict
 from mtac_assets.provenance import ledger, ledger_check, refs
-from mtac_assets.provenance.document import read_object
-from mtac_assets.provenance.files import write_json
+from mtac_assets.provenance.files import read_json, write_json
 from mtac_assets.provenance.git import GitError, Repository
 from mtac_assets.provenance.ledger import Entry, LedgerMoved
 from mtac_assets.spec.errors import Finding, raise_all
@@ -28,7 +27,7 @@ from mtac_assets.tracking.errors import TrackingError
 PROMOTE = "promote"
 REFUSE = "refuse"
 ROLLBACK = "rollback"
-SETTLED = "settled.json"
+SETTLED = "settled.json"  # environment to the ledger's head of which MLflow knows all
 
 
 @dataclass(frozen=True)
@@ -139,32 +138,27 @@ def rollback(project: Project, recipe: str, *, by: str, reason: str) -> Decision
         return Decision(former, recipe, promoted, present, verdicts, entry, warnings)
 
 
-def settle_all(project: Project) -> list[str]:
-    """What a crash or an unreachable MLflow left undone, completed; the aliases that were moved by hand, as warnings."""
-    recipes = {entry.recipe for entry in ledger.entries(project, project.environment.name) if entry.recipe is not None}
-    return [warning for recipe in sorted(recipes) for warning in _follow(project, recipe)]
+def settle_all(project: Project, *, ask_again: bool = False) -> list[str]:
+    """What a crash or an unreachable MLflow left undone, completed; what could not be, and aliases moved by hand, as warnings.
 
-
-def settle_pending(project: Project) -> list[str]:
-    """`settle_all` where the ledger has moved since it last went through: what each start of a writing command calls.
-
-    With nothing to do it costs one reading of a reference; MLflow is not even imported.
+    The ledger's head up to which all was told is remembered, so that a start with nothing to do imports no MLflow; with
+    `ask_again` MLflow is asked all the same, which is how an alias moved by hand is noticed. A ledger that does not verify is
+    not followed.
     """
-    environment = project.environment.name
+    environment, mark = project.environment.name, project.state.cache / SETTLED
     try:
         head = ledger.head(project, environment)
-    except GitError:
-        return []  # without a repository there is no ledger to follow
-    if not head or read_object(project.state.cache / SETTLED) == _settled(environment, head):
-        return []
-    warnings = settle_all(project)
+        if not head or (not ask_again and mark.is_file() and read_json(mark).get(environment) == head):
+            return []
+        _require_sound_ledger(project)
+        recipes = {entry.recipe for entry in ledger.entries(project, environment) if entry.recipe is not None}
+        warnings = [warning for recipe in sorted(recipes) for warning in _follow(project, recipe)]
+    except (GitError, PromotionFrozen) as error:
+        return [f"MLflow does not follow the ledger: {finding.error}" for finding in error.findings]
     if not warnings:
-        write_json(project.state.cache / SETTLED, _settled(environment, head))
+        before = read_json(mark) if mark.is_file() else {"schema_version": 1}
+        write_json(mark, before | {environment: head})
     return warnings
-
-
-def _settled(environment: str, head: str) -> dict[str, Any]:
-    return {"schema_version": 1, "environment": environment, "head": head}
 
 
 def _follow(project: Project, recipe: str) -> tuple[str, ...]:

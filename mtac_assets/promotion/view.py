@@ -58,7 +58,7 @@ def settle(project: Project, recipe: str) -> list[Moved]:
     for alias, entry in ((CHAMPION, champion), (CHALLENGER, challenger)):
         expected = entry.model_id if entry is not None else None
         found = aliases.get(alias)
-        if found == expected:
+        if found == expected or (alias == CHALLENGER and _lags(project, recipe, entries, champion, found)):
             continue
         if entry is None or _applied(project, recipe, entry):
             moved.append(Moved(recipe, alias, expected, found))
@@ -84,6 +84,12 @@ def _challenger(entries: list[Entry]) -> Entry | None:
         if entry.kind == CHALLENGER and entry.model_id is not None and statuses.get(entry.model_id) == CHALLENGER:
             return entry
     return None
+
+
+def _lags(project: Project, recipe: str, entries: list[Entry], champion: Entry | None, found: str | None) -> bool:
+    """MLflow still calls a model challenger that a decision, of which it was not told yet, made something else."""
+    ours = any(entry.kind == CHALLENGER and entry.model_id == found for entry in entries)
+    return ours and champion is not None and not _applied(project, recipe, champion)
 
 
 def _applied(project: Project, recipe: str, entry: Entry) -> bool:

@@ -14,9 +14,12 @@ from typing import Any
 
 import pytest
 
+from mtac_assets.provenance import ledger
 from mtac_assets.spec.project import Project, find_project
 from mtac_assets_tests.tides import make_project
 
+# The engine of this checkout, also where another one is installed.
+VARIABLES = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 AS_OF = "2024-01-08"
 LATER = "2024-01-10"
 
@@ -36,7 +39,7 @@ class Line:
         done = subprocess.run(
             [sys.executable, "-m", "mtac_assets.cli", *arguments, "--json"],
             cwd=self.root,
-            env={**os.environ, **(env or {})},
+            env={**VARIABLES, **(env or {})},
             capture_output=True,
             text=True,
             check=False,
@@ -44,6 +47,31 @@ class Line:
         assert code is None or done.returncode == code, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
         assert done.stdout, done.stderr
         return json.loads(done.stdout)
+
+    def script(self, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Python in a process of its own, in the project's folder; it may kill itself."""
+        return subprocess.run(
+            [sys.executable, "-c", code, *arguments], cwd=self.root, env=VARIABLES, capture_output=True, text=True
+        )
+
+    def rebuilt(self, model_id: str) -> None:
+        """What an identical reproduction leaves in the ledger, for tests that are about what comes after one."""
+        evidence = {"verdict": "identical", "segments": "whole", "environment_differences": []}
+        for kind in ("reproduction", "challenger"):
+            ledger.append(
+                self.project,
+                "local",
+                kind=kind,
+                recipe="floods",
+                model_id=model_id,
+                actor="ada",
+                reason="rebuilt",
+                evidence=evidence,
+            )
+
+    def kinds(self) -> list[str]:
+        """The kinds of the ledger's entries, first to last."""
+        return [entry.kind for entry in ledger.history(self.project, "local", "floods")]
 
     def git(self, *arguments: str) -> str:
         return subprocess.run(

@@ -12,7 +12,7 @@ import pytest
 from mtac_assets.promotion import decide, view
 from mtac_assets.provenance import ledger
 from mtac_assets.tracking import registry
-from mtac_assets_tests.promotion.conftest import LATER, Line
+from mtac_assets_tests.promotion.conftest import LATER, VARIABLES, Line
 
 
 def failed(decision: dict[str, Any]) -> list[str]:
@@ -113,10 +113,10 @@ def test_a_crash_between_ledger_and_alias_is_completed_once(line: Line, model: d
         reason="crashed",
     )
     # The next command that writes completes it; the one after that has nothing to do and does not load MLflow.
-    assert decide.settle_pending(line.project) == []
+    assert decide.settle_all(line.project) == []
     assert registry.aliases(line.project, "floods") == {"champion": model["model_id"]}
     registry.set_alias(line.project, "floods", "champion", None)
-    assert decide.settle_pending(line.project) == []
+    assert decide.settle_all(line.project) == []
     assert registry.aliases(line.project, "floods") == {}
     registry.set_alias(line.project, "floods", "champion", model["model_id"])
     for _ in range(2):
@@ -140,17 +140,18 @@ def test_an_alias_moved_by_hand_is_noticed_recorded_and_put_back(line: Line, mod
 def test_two_promotions_at_once_are_put_in_order(line: Line, model: dict[str, Any]) -> None:
     second = line.mtac("run", "floods", "--as-of", LATER)["model_id"]
     for one in (model["model_id"], second):
-        line.mtac("reproduce", one, "--by", "ada")
+        line.rebuilt(one)
     command = [sys.executable, "-m", "mtac_assets.cli", "promote", "--by", "ada", "--reason", "race", "--json"]
     both = [
-        subprocess.Popen([*command, one], cwd=line.root, stdout=subprocess.PIPE) for one in (model["model_id"], second)
+        subprocess.Popen([*command, one], cwd=line.root, env=VARIABLES, stdout=subprocess.PIPE)
+        for one in (model["model_id"], second)
     ]
     for process in both:
         process.communicate()
+        assert process.returncode == 0
     promotions = [e for e in ledger.history(line.project, "local", "floods") if e.kind == "promote"]
     judged = [entry.evidence["judged_against"] for entry in promotions]
-    assert judged[0] is None
-    assert judged[1:] == [promotions[0].model_id][: len(judged) - 1], "the second was judged against the new champion"
+    assert judged == [None, promotions[0].model_id], "the second was judged against the new champion"
     assert line.mtac("verify", "--ledger")["errors"] == []
 
 

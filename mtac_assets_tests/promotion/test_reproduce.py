@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import subprocess
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mtac_assets_tests.promotion.conftest import Line
+from mtac_assets_tests.promotion.conftest import AS_OF, Line
 
 
 def test_a_model_is_rebuilt_to_the_same_bits_and_then_may_challenge(line: Line, model: dict[str, Any]) -> None:
@@ -63,6 +64,58 @@ def test_a_thread_more_in_the_recorded_recipe_is_named(line: Line, model: dict[s
     done = line.mtac("reproduce", model["model_id"], "--by", "ada", code=1)
     assert done["verdict"] == "impossible"
     assert any("threads" in finding["error"] for finding in done["why"])
+
+
+def test_a_changed_dependency_is_named_with_both_versions(line: Line, model: dict[str, Any]) -> None:
+    version = importlib.metadata.version("torch")
+    forge(line, model["model_id"], "model/declaration.json", lambda text: text.replace(f'"{version}"', '"1.0.0"'))
+    done = line.mtac("reproduce", model["model_id"], "--by", "ada", code=1)
+    assert done["verdict"] == "impossible"
+    named = {why["error"]: why["expected"] for why in done["why"]}
+    assert named[f"environment.package.torch is {version} here"] == "1.0.0"
+
+
+UNSTEADY = """
+import os
+
+import torch
+from torch import nn
+
+
+class Unsteady(nn.Module):
+    '''Deterministic but for a variable that nobody declared, which is heard from the fifth step on.'''
+
+    def __init__(self, schema):
+        super().__init__()
+        self.line = nn.Linear(len(schema.numeric), 1)
+        self.calls = 0
+
+    def forward(self, numeric, categorical):
+        z = self.line(torch.nan_to_num(numeric))[:, 0]
+        self.calls += self.training
+        return z * 1.001 if self.calls > 4 and os.environ.get("COAST_WIND") else z
+
+
+def build(schema, settings):
+    return Unsteady(schema)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.fault
+def test_a_training_that_is_not_deterministic_is_different_from_its_step_and_tensor_on(line: Line) -> None:
+    (line.project.defs / "floods" / "own.py").write_text(UNSTEADY)
+    model_id = line.mtac("run", "floods", "--as-of", AS_OF, "--set", "model.kind=own:build")["model_id"]
+    done = line.mtac("reproduce", model_id, "--by", "ada", code=1, env={"COAST_WIND": "1"})
+    assert done["verdict"] == "different"
+    first = done["first_difference"]
+    assert first["step"] == 5
+    assert first["after_step"] < 5 <= first["until_step"]
+    assert {one["tensor"] for one in first["tensors"]} == {"line.weight", "line.bias"}
+    assert 0 < first["tensors"][0]["largest"] < 0.1
+    assert line.kinds() == ["reproduction"], "no challenger"
+    refused = line.mtac("promote", model_id, "--by", "ada", "--reason", "test", code=1)
+    assert "reproduction" in [verdict["gate"] for verdict in refused["verdicts"] if not verdict["passed"]]
 
 
 def test_an_unknown_and_an_ambiguous_id_are_refused(line: Line, model: dict[str, Any]) -> None:

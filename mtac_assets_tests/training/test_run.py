@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from mtac_assets.provenance.files import read_json
+from mtac_assets.provenance.files import read_json, write_json
 from mtac_assets.training.checkpoint import document_path, steps_in, tensors_path
 from mtac_assets.training.pack import Pack
 
@@ -127,6 +130,33 @@ def test_a_checkpoint_of_something_else_is_refused_and_kept(job, run_job, part, 
     assert whole_checkpoints(job.out / "checkpoints") == before
 
 
+@pytest.mark.fault
+def test_a_worker_thought_dead_that_comes_back_may_not_commit(job, run_job, root, uninterrupted):
+    """One worker is halted; a second is refused while the first counts as alive, and finishes once it no longer does.
+
+    Halted before the first checkpoint: inside a write it would hold the lease's file lock, and others wait for that.
+    """
+    halted = job.changed(run_id="late", more={"fault": {"kind": "signal_after_step", "step": 4, "signal": "SIGSTOP"}})
+    variables = halted.environment_variables(root)
+    first = subprocess.Popen(halted.command(), cwd=root, env=variables, stderr=subprocess.PIPE, text=True)
+    try:
+        assert os.WIFSTOPPED(os.waitpid(first.pid, os.WUNTRACED)[1])
+        assert "at work on this since" in run_job(job, expect=2).stderr
+        lease = read_json(job.out / ".lease.json")
+        write_json(job.out / ".lease.json", lease | {"host": "another", "renewed": "2024-01-01T00:00:00+00:00"})
+        run_job(job)
+        sealed = (job.out / "pack.json").read_bytes()
+        first.send_signal(signal.SIGCONT)
+        _, said = first.communicate(timeout=60)
+    finally:
+        first.kill()  # a halted process would be waited for without end
+    assert first.returncode == 2
+    assert "the lease passed from" in said
+    assert (job.out / "pack.json").read_bytes() == sealed
+    assert same_model(uninterrupted, job.out)
+    assert read_json(job.out / "failure.json")["run_id"] == "late", "the failure is the run's that lost"
+
+
 def whole_checkpoints(folder: Path) -> dict[int, tuple[bytes, bytes]]:
     """Both files of each; what a killed writer left half done is not among them."""
     paths = ((step, document_path(folder, step), tensors_path(folder, step)) for step in steps_in(folder))
@@ -191,6 +221,12 @@ def test_a_loss_that_is_no_number_stops_at_its_step(job, run_job):
     assert failure["kind"] == "non_finite"
     assert "at step 0" in failure["findings"][0]["error"]
     assert not (job.out / "pack.json").exists()
+
+
+def test_a_model_that_says_the_same_of_every_row_is_told(job, run_job):
+    (job.folder / "own.py").write_text(OWN_MODEL)
+    run_job(job.model("own:build", factor=0.0))
+    assert any("one and the same probability" in note for note in Pack.open(job.out).document("training")["notes"])
 
 
 def test_a_setting_that_the_model_does_not_know_is_refused(job, run_job):

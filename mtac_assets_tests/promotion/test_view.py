@@ -1,0 +1,201 @@
+"""MLflow as a view of the ledger: killed between any two steps, away, or moved by hand, it ends where the ledger says."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from mtac_assets.promotion import decide, view
+from mtac_assets.promotion.errors import PromotionFrozen
+from mtac_assets.provenance import ledger
+from mtac_assets.tracking import registry
+from mtac_assets.tracking.connection import connected
+from mtac_assets_tests.promotion.conftest import Line
+
+# The process kills itself at the moment named by its first argument; what it was to do follows.
+KILLED = """
+import os, signal, sys
+from mtac_assets.promotion import decide, view
+from mtac_assets.spec.project import find_project
+from mtac_assets.tracking import registry
+
+moment, model_id = sys.argv[1:]
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def and_die(done):
+    return lambda *arguments, **named: (done(*arguments, **named), die())
+
+def mark(done):
+    def register(project, recipe, model_id, source, tags=None):
+        if view.APPLIED_TAG in tags:
+            die()
+        return done(project, recipe, model_id, source, tags)
+    return register
+
+match moment:
+    case "ledger":
+        view.settle = die
+    case "version":
+        registry.register = and_die(registry.register)
+    case "alias":
+        registry.set_alias = and_die(registry.set_alias)
+    case "mark":
+        registry.register = mark(registry.register)
+decide.promote(find_project(), model_id, by="ada", reason="killed on the way")
+"""
+
+
+def promote(line: Line, model_id: str, code: int | None = 0) -> dict[str, Any]:
+    return line.mtac("promote", model_id, "--by", "ada", "--reason", "test", code=code)
+
+
+def environment(line: Line, old: str, new: str) -> None:
+    path = line.project.environments / "local.yaml"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+def versions(line: Line) -> list[str]:
+    with connected(line.project, "the test's question") as client:
+        return [version.version for version in client.search_model_versions("name = 'floods'")]
+
+
+def crown(line: Line, model_id: str) -> None:
+    ledger.append(line.project, "local", kind="promote", recipe="floods", model_id=model_id, actor="ada", reason="good")
+
+
+@pytest.mark.fault
+def test_killed_between_any_two_steps_of_a_promotion_it_is_completed_once(line: Line, model: dict[str, Any]) -> None:
+    model_id = model["model_id"]
+    line.rebuilt(model_id)
+    for moment in ("ledger", "version", "alias", "mark"):
+        assert line.script(KILLED, moment, model_id).returncode == -signal.SIGKILL, moment
+        assert line.kinds() == ["reproduction", "challenger", "promote"], moment
+    assert promote(line, model_id)["warnings"] == []
+    assert line.kinds() == ["reproduction", "challenger", "promote"], "one transition, and no alias moved by hand"
+    assert registry.aliases(line.project, "floods") == {"champion": model_id}
+    assert len(versions(line)) == 1
+
+
+def test_promoting_the_challenger_is_no_alias_moved_by_hand(line: Line, model: dict[str, Any]) -> None:
+    """MLflow still calls it challenger when the ledger has made it champion: it lags, nobody moved anything."""
+    model_id = model["model_id"]
+    line.rebuilt(model_id)
+    assert view.settle(line.project, "floods") == []
+    assert registry.aliases(line.project, "floods") == {"challenger": model_id}
+    crown(line, model_id)
+    assert view.settle(line.project, "floods") == []
+    assert registry.aliases(line.project, "floods") == {"champion": model_id}
+    registry.set_alias(line.project, "floods", "challenger", model_id)
+    assert [one.alias for one in view.settle(line.project, "floods")] == ["challenger"], "this one was"
+
+
+def test_where_the_environment_says_freeze_a_moved_alias_is_left_and_promotions_stop(
+    line: Line, model: dict[str, Any]
+) -> None:
+    environment(line, "require_approval: false", "require_approval: false, moved_alias: freeze")
+    crown(line, model["model_id"])
+    assert view.settle(line.project, "floods") == []
+    registry.set_alias(line.project, "floods", "champion", None)
+    with pytest.raises(PromotionFrozen, match="moved by hand"):
+        view.settle(line.project, "floods")
+    assert registry.aliases(line.project, "floods") == {}
+    refused = promote(line, model["model_id"], code=2)
+    assert "moved by hand to nothing" in refused["errors"][0]["error"]
+    assert line.kinds()[0] == "promote"
+    assert set(line.kinds()[1:]) == {"alias_moved"}
+
+
+@contextmanager
+def mlflow_away(line: Line) -> Iterator[None]:
+    """Its address is one where nothing listens (port 9 of loopback, "discard")."""
+    path = line.project.environments / "local.yaml"
+    before = path.read_text()
+    path.write_text(before + 'mlflow: {tracking_uri: "http://127.0.0.1:9"}\n')
+    yield
+    path.write_text(before)
+
+
+@pytest.mark.fault
+def test_a_promotion_while_mlflow_is_away_stands_and_is_told_later(line: Line, model: dict[str, Any]) -> None:
+    model_id = model["model_id"]
+    line.rebuilt(model_id)
+    with mlflow_away(line):
+        decision = promote(line, model_id)
+        assert decision["promoted"] is True
+        assert "MLflow was not told yet" in decision["warnings"][0]
+    assert line.kinds() == ["reproduction", "challenger", "promote"]
+    assert registry.aliases(line.project, "floods") == {}
+    assert decide.settle_all(line.project) == [], "the next start"
+    assert registry.aliases(line.project, "floods") == {"champion": model_id}
+    assert line.kinds() == ["reproduction", "challenger", "promote"]
+
+
+def test_a_start_with_nothing_to_tell_does_not_ask_mlflow(line: Line, model: dict[str, Any]) -> None:
+    crown(line, model["model_id"])
+    with mlflow_away(line):
+        assert "MLflow was not told yet" in decide.settle_all(line.project)[0]
+    assert decide.settle_all(line.project) == []
+    with mlflow_away(line):
+        assert decide.settle_all(line.project) == []
+        line.rebuilt(model["model_id"])
+        assert decide.settle_all(line.project) != []
+
+
+def test_a_forged_ledger_is_not_followed(line: Line, model: dict[str, Any]) -> None:
+    crown(line, model["model_id"])
+    name = "refs/mtac/ledger/local"
+    body = line.git("log", "-1", "--format=%B", name).replace('"actor":"ada"', '"actor":"eve"')
+    line.git("update-ref", name, line.git("commit-tree", f"{name}^{{tree}}", "-m", body))
+    (warning,) = decide.settle_all(line.project)
+    assert warning.startswith("MLflow does not follow the ledger: entry 1") or "ledger" in warning
+    assert registry.aliases(line.project, "floods") == {}
+
+
+def test_without_a_repository_there_is_nothing_to_follow_and_it_is_said(line: Line) -> None:
+    shutil.rmtree(line.root / ".git")
+    (warning,) = decide.settle_all(line.project)
+    assert "repository" in warning
+
+
+KILLED_RUN = """
+import os, signal, sys
+from mtac_assets.cli.app import run
+from mtac_assets.provenance import record
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+record.record_model = die
+run(["run", "floods", "--as-of", sys.argv[1], "--json"])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.fault
+def test_killed_between_pack_and_commit_while_mlflow_is_away_the_next_start_completes_it(
+    line: Line, model: dict[str, Any]
+) -> None:
+    """Training does not need MLflow; what is whole is not trained again; MLflow gets one run of it."""
+    with mlflow_away(line):
+        assert line.script(KILLED_RUN, "2024-01-09").returncode == -signal.SIGKILL
+    packs = {path.parent.name: path.read_bytes() for path in line.project.state.models.glob("*/pack.json")}
+    (made,) = packs.keys() - {model["model_id"]}
+    assert [one["model_id"] for one in line.mtac("models")["models"]] == [model["model_id"]]
+
+    done = line.mtac("run", "floods", "--as-of", "2024-01-09")
+    assert (done["model_id"], done["status"]) == (made, "built")
+    assert (line.project.state.models / made / "pack.json").read_bytes() == packs[made], "not trained again"
+    assert {one["model_id"] for one in line.mtac("models")["models"]} == {model["model_id"], made}
+    with connected(line.project, "the test's question") as client:
+        experiment = client.get_experiment_by_name("floods")
+        assert experiment is not None
+        runs = client.search_runs([experiment.experiment_id], f"tags.`mtac.model_id` = '{made}'")
+    assert [run.info.status for run in runs] == ["FINISHED"]
