@@ -32,30 +32,35 @@ def up(json: Json = False) -> None:
         services = local.services(project, environment_variables(project))
         output.note("starting Dagster and MLflow …")
 
+        told: set[str] = set()
+
         def ready() -> None:
             if json:
                 output.emit(_document(project, services))
             else:
                 _print_addresses(project, services)
             sys.stdout.flush()
-            send_queued(project)
+            send_queued(project, told)
 
-        supervise(services, ready=ready, tell=output.note, chore=lambda: send_queued(project))
+        supervise(services, ready=ready, tell=output.note, chore=lambda: send_queued(project, told))
     output.note("all stopped")
 
 
-def send_queued(project: Project) -> None:
+def send_queued(project: Project, told: set[str]) -> None:
     """Close what killed runs left open in MLflow, send what is queued and let its aliases follow the ledger.
 
-    What cannot be done is only a warning.
+    What cannot be done is only a warning, said once.
     """
     from mtac_assets.promotion.decide import settle_all
     from mtac_assets.tracking.record import at_start
 
-    for warning in at_start(project).warnings:
-        output.note(f"warning: {warning.error}; {warning.remedy}")
-    for words in settle_all(project, ask_again=True):  # an alias moved by hand is noticed within a minute
-        output.note(f"warning: {words}")
+    warnings = [f"{warning.error}; {warning.remedy}" for warning in at_start(project).warnings]
+    warnings += settle_all(project, ask_again=True)  # an alias moved by hand is noticed within a minute
+    for words in warnings:
+        if words not in told:
+            output.note(f"warning: {words}")
+    told.clear()
+    told.update(warnings)
 
 
 def _document(project: Project, services: Sequence[Service]) -> dict[str, Any]:
