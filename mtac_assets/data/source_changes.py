@@ -1,0 +1,158 @@
+"""Which partitions' sources changed since they were read: what `mtac plan` asks, of the sources that are cheap to ask.
+
+Those are files of plain paths (one `stat` a day) and files of installed packages (one digest, kept by the file's state). A query
+or another file system is asked by `ingest` alone, for that takes a connection. A source that is gone names nothing: the rows
+that were read are whole, and there is nothing to read anew.
+
+Imports neither pydantic nor a dataframe library while nothing changed. The same question as `ingest_pending`, which answers for
+every kind of source and is what `ingest` goes by.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from array import array
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mtac_assets.data.readers.local import Source, SourceError, file_source, file_states, is_local
+from mtac_assets.data.seen_sources import SeenSources
+from mtac_assets.provenance.digest import digest_json
+from mtac_assets.provenance.document import read_object
+from mtac_assets.provenance.files import FileState, write_json
+from mtac_assets.provenance.memory import Memory
+from mtac_assets.provenance.partitions_intact import read_manifest
+
+if TYPE_CHECKING:
+    from mtac_assets.spec.project import Project
+
+SCHEMA_VERSION = 1
+_KEPT = 64  # answers a dataset: one for each recipe and as-of date that is asked in turn
+_NO_FILE = (-1, -1)
+
+
+def changed_sources(project: Project, dataset: str, contents: Mapping[str, str]) -> tuple[str, ...]:
+    """Those keys of `contents` (partition key to content digest) whose source is not in a state that gave this content.
+
+    A file that was only touched is among them until `ingest` has read it once and found the same rows. SourceError where a
+    folder may not be looked at.
+    """
+    declared = _declared(project, dataset)
+    keys = tuple(contents)
+    if declared["kind"] == "files" and is_local(declared["url"]):
+        url, pattern = declared["url"], declared["pattern"]
+        states = file_states(url, pattern, keys, project.root)
+        flat = array("q", [number for state in states for number in state or _NO_FILE])
+        question = _question(declared, contents, flat.tobytes())
+
+        def source(place: int) -> Source | None:
+            state = states[place]
+            return None if state is None else file_source(url, pattern, keys[place], state, project.root)
+
+    elif declared["kind"] == "package":
+        found = _package_source(project, dataset, declared)
+        if found is None:
+            return ()
+        question = _question(declared, contents, repr(found).encode())
+
+        def source(place: int) -> Source | None:
+            del place  # one file for all days
+            return found
+
+    else:
+        return ()
+    answered = _Answered(project.state.cache / f"unchanged-sources-{dataset}.json")
+    if question in answered:
+        return ()
+    seen = SeenSources(project.state.cache, dataset)
+    changed: list[str] = []
+    for place, (key, content) in enumerate(contents.items()):
+        now = source(place)
+        if now is not None and not seen.knows(key, content, _recorded(project, dataset, key, content), now):
+            changed.append(key)
+    if not changed:
+        answered.add(question)
+    return tuple(changed)
+
+
+def _question(declared: Mapping[str, Any], contents: Mapping[str, str], states: bytes) -> str:
+    """One digest over what was asked: the partitions with their content, the declared source, and its state now.
+
+    That this source in this state gave this content stays true whatever happens later, so an answer never has to be forgotten.
+    """
+    total = hashlib.sha256(digest_json(dict(declared)).encode())
+    total.update("\n".join(contents).encode())
+    total.update("\n".join(contents.values()).encode())
+    total.update(states)
+    return total.hexdigest()
+
+
+class _Answered:
+    """Questions to which the answer was that nothing changed. Only a shortcut: without the file, manifests are read again."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        document = read_object(path)
+        known = document is not None and document.get("schema_version") == SCHEMA_VERSION
+        self._questions: list[str] = document["unchanged"] if document is not None and known else []
+
+    def __contains__(self, question: str) -> bool:
+        return question in self._questions
+
+    def add(self, question: str) -> None:
+        self._questions = [*self._questions, question][-_KEPT:]
+        write_json(self._path, {"schema_version": SCHEMA_VERSION, "unchanged": self._questions})
+
+
+def _recorded(project: Project, dataset: str, key: str, content: str) -> Mapping[str, Any] | None:
+    """The source in the partition's manifest; None where the manifest is by now one of other content."""
+    document = read_manifest(project.state.data, dataset, key)
+    return None if document is None or document["content_digest"] != content else document.get("source")
+
+
+def _declared(project: Project, dataset: str) -> dict[str, Any]:
+    """`source` of dataset.yaml as plain values; remembered by the file's state."""
+    file = project.datasets()[dataset]
+    memory = Memory(project.state.cache / "dataset-sources.json")
+    state = FileState.of(file)
+    kept = memory.get(str(file), state)
+    if kept is None:
+        from mtac_assets.spec.load import load_dataset
+
+        kept = load_dataset(project, dataset).source.model_dump(mode="json")
+        memory.put(str(file), state, value=kept)
+        memory.save()
+    return kept
+
+
+def _package_source(project: Project, dataset: str, declared: Mapping[str, Any]) -> Source | None:
+    """The package's file with its digest, None where it is gone; asked again where a folder of packages or the file changed."""
+    folders = [Path(entry) for entry in sys.path if entry and Path(entry).is_dir()]
+    states = [FileState.of(folder) for folder in folders]
+    memory = Memory(project.state.cache / "package-sources.json")
+    question = digest_json([[str(folder) for folder in folders], dict(declared)])
+    place = memory.get(question, *states) if states else None
+    if place is not None:
+        try:
+            digest = memory.get(place["path"], FileState.of(Path(place["path"])))
+        except (FileNotFoundError, NotADirectoryError):
+            digest = None
+        if digest is not None:
+            return Source(place["uri"], digest)
+    from mtac_assets.data.readers.state import locate, package_source
+    from mtac_assets.spec.dataset import PackageSource
+
+    spec = PackageSource.model_validate(dict(declared))
+    try:
+        _, path = locate(spec)
+        before = FileState.of(path)
+        found = package_source(spec)
+    except SourceError:
+        return None
+    if states:
+        memory.put(question, *states, value={"path": str(path), "uri": found.uri})
+    memory.put(str(path), before, value=found.state)
+    memory.save()
+    return found
