@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from array import array
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 _KEPT = 64  # answers a dataset: one for each recipe and as-of date that is asked in turn
-_NO_FILE = (-1, -1)
 
 
 def changed_sources(project: Project, dataset: str, contents: Mapping[str, str]) -> tuple[str, ...]:
@@ -44,8 +42,7 @@ def changed_sources(project: Project, dataset: str, contents: Mapping[str, str])
     if declared["kind"] == "files" and is_local(declared["url"]):
         url, pattern = declared["url"], declared["pattern"]
         states = file_states(url, pattern, keys, project.root)
-        flat = array("q", [number for state in states for number in state or _NO_FILE])
-        question = _question(declared, contents, flat.tobytes())
+        question = _question(declared, contents, states.bytes())
 
         def source(place: int) -> Source | None:
             state = states[place]

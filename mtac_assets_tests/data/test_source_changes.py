@@ -14,7 +14,6 @@ import pytest
 
 from mtac_assets.data.ingest import ingest
 from mtac_assets.data.ingest_pending import pending
-from mtac_assets.data.readers.local import SourceError, file_states
 from mtac_assets.data.source_changes import changed_sources
 from mtac_assets.provenance import partitions
 from mtac_assets.provenance.plan import Plan, plan
@@ -112,20 +111,6 @@ def test_lost_answers_are_found_again(project: Project) -> None:
     assert ingest_step(project) == before
     assert ingest(project, "tides", ["2024-01-04"]).written
     assert ingest_step(project) is None
-
-
-def test_a_folder_that_may_not_be_looked_at_says_so(tmp_path: Path) -> None:
-    (tmp_path / "in").symlink_to("in")
-    with pytest.raises(SourceError, match="cannot be looked at"):
-        file_states("in", "{date}.csv", DAYS, tmp_path)
-
-
-def test_files_in_folders_by_month_are_found(tmp_path: Path) -> None:
-    path = tmp_path / "in" / "2024" / "01" / "o-04.csv"
-    path.parent.mkdir(parents=True)
-    path.write_text("x")
-    found = file_states("in", "{date:%Y/%m}/o-{date:%d}.csv", DAYS, tmp_path)
-    assert found == [(1, path.stat().st_mtime_ns) if day == "2024-01-04" else None for day in DAYS]
 
 
 @pytest.fixture

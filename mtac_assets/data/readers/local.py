@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -18,6 +19,9 @@ from mtac_assets.spec.errors import Finding, MtacError
 
 WHOLE = "all"  # the key of a dataset without time
 _PLACEHOLDER = re.compile(r"\{date(?::([^{}]+))?\}")
+_DIRECTIVE = re.compile("%.")
+_PLACES = {"%Y": "{1}", "%m": "{2}", "%d": "{3}"}
+_FOUR_DIGIT_YEAR = "1000"  # strftime writes an earlier one without its zeros
 
 
 class SourceError(MtacError):
@@ -43,41 +47,76 @@ def file_name(pattern: str, key: str) -> str:
     """The file of partition `key`: {date} becomes YYYY-MM-DD, {date:FORMAT} what strftime makes of FORMAT."""
     if key == WHOLE:
         return pattern
-    if "{date:" not in pattern:
-        return pattern.replace("{date}", key)
     day = date.fromisoformat(key)
     return _PLACEHOLDER.sub(lambda found: day.strftime(found[1] or "%Y-%m-%d"), pattern)
 
 
-def file_states(url: str, pattern: str, keys: Sequence[str], root: Path) -> list[tuple[int, int] | None]:
-    """Size in bytes and modification time in ns of the file of each of `keys`; None where there is none.
+def file_names(pattern: str, keys: Sequence[str]) -> list[str]:
+    """`file_name` of each of `keys`, tenfold faster for days where the formats are of year, month and day."""
+    template = _template(pattern)
+    if template is None or not all(_FOUR_DIGIT_YEAR <= key < WHOLE for key in keys):
+        return [file_name(pattern, key) for key in keys]
+    return [template.format(key, *key.split("-")) for key in keys]
 
-    By name from an open folder: 2.6 µs a file, and files of other days cost nothing. Listing the folder with the states of its
-    files takes 3.4 µs for each that lies there. SourceError where the folder or a file may not be looked at.
+
+def _template(pattern: str) -> str | None:
+    """`pattern` for str.format with a day and its year, month and day; None where a format has other directives."""
+    made, end = "", 0
+    for found in _PLACEHOLDER.finditer(pattern):
+        written = _DIRECTIVE.sub(lambda one: _PLACES.get(one[0], one[0]), found[1] or "{0}")
+        if "%" in written:
+            return None
+        made += _escaped(pattern[end : found.start()]) + written
+        end = found.end()
+    return made + _escaped(pattern[end:])
+
+
+def _escaped(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+@dataclass(frozen=True, slots=True)
+class FileStates:
+    """Size in bytes and modification time in ns of a file for each key, in the keys' order; both -1 where there is none."""
+
+    sizes: array[int]
+    times: array[int]
+
+    def __getitem__(self, place: int) -> tuple[int, int] | None:
+        return None if self.sizes[place] < 0 else (self.sizes[place], self.times[place])
+
+    def bytes(self) -> bytes:
+        return self.sizes.tobytes() + self.times.tobytes()
+
+
+def file_states(url: str, pattern: str, keys: Sequence[str], root: Path) -> FileStates:
+    """The states of the files of `keys`. SourceError where the folder or a file may not be looked at.
+
+    By name from an open folder: of 20,000 files in 0.05 s, and files of other days cost nothing. Listing the folder and asking
+    each entry for its state takes 0.07 s; two threads take no less than one.
     """
     folder = resolve(url, root)
+    sizes, times = array("q", [-1]) * len(keys), array("q", [-1]) * len(keys)
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except (FileNotFoundError, NotADirectoryError):
-        return [None] * len(keys)
+        return FileStates(sizes, times)
     except OSError as error:
         raise _closed(folder, error) from None
-    found: list[tuple[int, int] | None] = []
     name, stat = "", os.stat
     try:
-        for key in keys:
-            name = file_name(pattern, key)
+        for place, name in enumerate(file_names(pattern, keys)):
             try:
                 status = stat(name, dir_fd=descriptor)
             except (FileNotFoundError, NotADirectoryError):
-                found.append(None)
                 continue
-            found.append((status.st_size, status.st_mtime_ns))
+            sizes[place] = status.st_size
+            times[place] = status.st_mtime_ns
     except OSError as error:
         raise _closed(f"{folder}/{name}", error) from None
     finally:
         os.close(descriptor)
-    return found
+    return FileStates(sizes, times)
 
 
 def file_source(url: str, pattern: str, key: str, state: tuple[int, int], root: Path) -> Source:

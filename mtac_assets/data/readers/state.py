@@ -73,8 +73,8 @@ def file_sources(spec: FilesSource, keys: Sequence[str], root: Path) -> dict[str
         states = file_states(spec.url, spec.pattern, keys, root)
         return {
             key: file_source(spec.url, spec.pattern, key, state, root)
-            for key, state in zip(keys, states, strict=True)
-            if state is not None
+            for place, key in enumerate(keys)
+            if (state := states[place]) is not None
         }
     listed = _listing(spec, root)
     found = {}
