@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
 
 SCHEMA_VERSION = 1
-_KEPT = 64  # answers a dataset: one for each recipe and as-of date that is asked in turn
+_KEPT = 8  # answers a month: windows of several recipes and dates begin and end in it
 
 
 def changed_sources(project: Project, dataset: str, contents: Mapping[str, str]) -> tuple[str, ...]:
@@ -38,69 +39,86 @@ def changed_sources(project: Project, dataset: str, contents: Mapping[str, str])
     folder may not be looked at.
     """
     declared = _declared(project, dataset)
-    keys = tuple(contents)
+    keys, digests = tuple(contents), tuple(contents.values())
     if declared["kind"] == "files" and is_local(declared["url"]):
         url, pattern = declared["url"], declared["pattern"]
         states = file_states(url, pattern, keys, project.root)
-        question = _question(declared, contents, states.bytes())
 
         def source(place: int) -> Source | None:
             state = states[place]
             return None if state is None else file_source(url, pattern, keys[place], state, project.root)
 
+        state_bytes = states.bytes
     elif declared["kind"] == "package":
         found = _package_source(project, dataset, declared)
         if found is None:
             return ()
-        question = _question(declared, contents, repr(found).encode())
+        one_for_all = repr(found).encode()
 
         def source(place: int) -> Source | None:
-            del place  # one file for all days
+            del place
             return found
+
+        def state_bytes(start: int, stop: int) -> bytes:
+            del start, stop
+            return one_for_all
 
     else:
         return ()
     answered = _Answered(project.state.cache / f"unchanged-sources-{dataset}.json")
-    if question in answered:
-        return ()
-    seen = SeenSources(project.state.cache, dataset)
+    seen: SeenSources | None = None
     changed: list[str] = []
-    for place, (key, content) in enumerate(contents.items()):
-        now = source(place)
-        if now is not None and not seen.knows(key, content, _recorded(project, dataset, key, content), now):
-            changed.append(key)
-    if not changed:
-        answered.add(question)
+    asked = digest_json(declared).encode()
+    for month, start, stop in _months(keys):
+        text = "\n".join((*keys[start:stop], *digests[start:stop])).encode()
+        question = hashlib.sha256(asked + text + b"\0" + state_bytes(start, stop)).hexdigest()
+        if answered.knows(month, question):
+            continue
+        seen = seen or SeenSources(project.state.cache, dataset)
+        before = len(changed)
+        for place in range(start, stop):
+            now, key, content = source(place), keys[place], digests[place]
+            if now is not None and not seen.knows(key, content, _recorded(project, dataset, key, content), now):
+                changed.append(key)
+        if len(changed) == before:
+            answered.add(month, question)
+    answered.save()
     return tuple(changed)
 
 
-def _question(declared: Mapping[str, Any], contents: Mapping[str, str], states: bytes) -> str:
-    """One digest over what was asked: the partitions with their content, the declared source, and its state now.
-
-    That this source in this state gave this content stays true whatever happens later, so an answer never has to be forgotten.
-    """
-    total = hashlib.sha256(digest_json(dict(declared)).encode())
-    total.update("\n".join(contents).encode())
-    total.update("\n".join(contents.values()).encode())
-    total.update(states)
-    return total.hexdigest()
+def _months(keys: Sequence[str]) -> Iterator[tuple[str, int, int]]:
+    """Each month with the place of its first key and of the one after its last: a day that changed costs its month alone."""
+    start = 0
+    for month, days in groupby(keys, lambda key: key[:7]):
+        stop = start + sum(1 for _ in days)
+        yield month, start, stop
+        start = stop
 
 
 class _Answered:
-    """Questions to which the answer was that nothing changed. Only a shortcut: without the file, manifests are read again."""
+    """Questions to which the answer was that nothing changed. Only a shortcut: without the file, manifests are read again.
+
+    A question is a digest over partitions with their content, the declared source and its state. That this source in this
+    state gave this content stays true whatever happens later, so an answer never has to be taken back.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         document = read_object(path)
         known = document is not None and document.get("schema_version") == SCHEMA_VERSION
-        self._questions: list[str] = document["unchanged"] if document is not None and known else []
+        self._months: dict[str, list[str]] = document["months"] if document is not None and known else {}
+        self._changed = False
 
-    def __contains__(self, question: str) -> bool:
-        return question in self._questions
+    def knows(self, month: str, question: str) -> bool:
+        return question in self._months.get(month, ())
 
-    def add(self, question: str) -> None:
-        self._questions = [*self._questions, question][-_KEPT:]
-        write_json(self._path, {"schema_version": SCHEMA_VERSION, "unchanged": self._questions})
+    def add(self, month: str, question: str) -> None:
+        self._months[month] = [*self._months.get(month, ()), question][-_KEPT:]
+        self._changed = True
+
+    def save(self) -> None:
+        if self._changed:
+            write_json(self._path, {"schema_version": SCHEMA_VERSION, "months": self._months})
 
 
 def _recorded(project: Project, dataset: str, key: str, content: str) -> Mapping[str, Any] | None:

@@ -85,8 +85,9 @@ class FileStates:
     def __getitem__(self, place: int) -> tuple[int, int] | None:
         return None if self.sizes[place] < 0 else (self.sizes[place], self.times[place])
 
-    def bytes(self) -> bytes:
-        return self.sizes.tobytes() + self.times.tobytes()
+    def bytes(self, start: int = 0, stop: int | None = None) -> bytes:
+        """The states of a stretch of keys, for a digest."""
+        return self.sizes[start:stop].tobytes() + self.times[start:stop].tobytes()
 
 
 def file_states(url: str, pattern: str, keys: Sequence[str], root: Path) -> FileStates:
