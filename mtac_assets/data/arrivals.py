@@ -19,7 +19,8 @@ from mtac_assets.data.contract.source import contract_digest
 from mtac_assets.data.ingest_pending import pending
 from mtac_assets.data.partitions import manifest_path
 from mtac_assets.data.readers.landing import Folder
-from mtac_assets.data.readers.state import WHOLE, file_name, source_state
+from mtac_assets.data.readers.local import WHOLE, file_name
+from mtac_assets.data.readers.state import source_state
 from mtac_assets.provenance.digest import digest_json
 from mtac_assets.provenance.files import FileState
 from mtac_assets.provenance.memory import RACY_NS

@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Literal
 from mtac_assets.data.contract.load import LoadedContract, load_contract
 from mtac_assets.data.contract.source import contract_digest
 from mtac_assets.data.contract.stamp import CheckResult
-from mtac_assets.data.ingest_pending import SeenSources, unchanged, unknown_keys
+from mtac_assets.data.ingest_pending import unchanged, unknown_keys
 from mtac_assets.data.partitions import Manifest
+from mtac_assets.data.readers.local import Source, SourceError
 from mtac_assets.data.readers.sources import read_blocks
-from mtac_assets.data.readers.state import Source, SourceError, source_state
+from mtac_assets.data.readers.state import source_state
+from mtac_assets.data.seen_sources import SeenSources
 from mtac_assets.spec.dataset import Dataset
 from mtac_assets.spec.errors import Finding, MtacError
 

@@ -1,8 +1,9 @@
-"""Which partitions have to be read, and why: what `mtac plan` asks of the data. Reads no row and imports no dataframe library.
+"""Which partitions have to be read, and why: what `ingest` asks first. Reads no row and imports no dataframe library.
 
 A partition is current when its file is the one of its manifest, its stamp is of the contract in force, and its source shows the
 state in which it was last read. That state lies in the manifest, and in the state's cache where a source was read again since
-and had the same content (a manifest does not change when nothing did).
+and had the same content (a manifest does not change when nothing did). `mtac plan` asks the sources that are cheap to ask
+by `source_changes`.
 """
 
 from __future__ import annotations
@@ -10,53 +11,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mtac_assets.data.contract.source import contract_digest
 from mtac_assets.data.contract.stamp import stamp_finding
 from mtac_assets.data.partitions import Manifest, PartitionError, manifest_path, read_manifest, verify
-from mtac_assets.data.readers.state import WHOLE, Source, source_state
-from mtac_assets.provenance.files import read_json, write_json
+from mtac_assets.data.readers.local import WHOLE, Source
+from mtac_assets.data.readers.state import source_state
+from mtac_assets.data.seen_sources import SeenSources
 from mtac_assets.spec.dataset import DailyPartitions, Dataset
 from mtac_assets.spec.errors import Finding
 
 if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
-
-SCHEMA_VERSION = 1
-
-
-class SeenSources:
-    """The state in which each partition's source was last read. Only a shortcut: without it, sources are read again."""
-
-    def __init__(self, cache: Path, dataset: str) -> None:
-        self._path = cache / f"sources-{dataset}.json"
-        self._entries: dict[str, Any] = {}
-        self._changed = False
-        try:
-            document = read_json(self._path)
-        except (FileNotFoundError, ValueError):
-            document = None
-        if isinstance(document, dict) and document.get("schema_version") == SCHEMA_VERSION:
-            self._entries = document["partitions"]
-
-    def knows(self, manifest: Manifest, source: Source) -> bool:
-        """Whether `source` in this state gave the content of `manifest`."""
-        if source.state is None:
-            return False
-        entry = {"content_digest": manifest.content_digest, **source.document()}
-        return dict(manifest.source) == source.document() or self._entries.get(manifest.key) == entry
-
-    def remember(self, key: str, content_digest: str, source: Source) -> None:
-        entry = {"content_digest": content_digest, **source.document()}
-        if self._entries.get(key) != entry:
-            self._entries[key] = entry
-            self._changed = True
-
-    def save(self) -> None:
-        if self._changed:
-            write_json(self._path, {"schema_version": SCHEMA_VERSION, "partitions": self._entries})
-            self._changed = False
 
 
 def pending(project: Project, dataset: Dataset, keys: Sequence[str]) -> dict[str, str]:
@@ -126,6 +93,6 @@ def _reason(
         return unstamped.error
     if source is None:
         return "its source is gone"
-    if not seen.knows(manifest, source):
+    if not seen.knows(key, manifest.content_digest, dict(manifest.source), source):
         return "its source cannot tell whether it changed" if source.state is None else "its source changed"
     return None

@@ -48,6 +48,13 @@ def schema(columns: Iterable[tuple[str, str]]) -> dg.TableSchema:
     return dg.TableSchema(columns=[dg.TableColumn(name=name, type=kind) for name, kind in columns])
 
 
+def same_columns(asset: dg.AssetKey, columns: Iterable[str]) -> dg.TableColumnLineage:
+    """Each of `columns` comes from the column of `asset` that has its name, and from no other."""
+    return dg.TableColumnLineage(
+        {name: [dg.TableColumnDep(asset_key=asset, column_name=name)] for name in columns},
+    )
+
+
 def plot(path: Path) -> dg.MetadataValue:
     """A PNG inline. One too large for the event log is named instead of shown."""
     return inline_plot(path.stem, path.read_bytes())

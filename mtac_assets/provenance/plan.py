@@ -99,7 +99,7 @@ def plan(project: Project, resolved: ResolvedRecipe) -> Plan:
 
 
 def _ingest_steps(project: Project, resolved: ResolvedRecipe) -> tuple[list[Step], partitions.Known]:
-    """Partitions that are missing, and those whose content was not stamped under the contract in force; and what is there."""
+    """Partitions that are missing, not stamped under the contract in force, or whose source changed; and what is there."""
     steps: list[Step] = []
     digests: dict[str, str] = {}
     needed = partitions.needed(project, resolved)
@@ -108,20 +108,31 @@ def _ingest_steps(project: Project, resolved: ResolvedRecipe) -> tuple[list[Step
         contract = contract_in_force(project, dataset)
         missing: list[str] = []
         unstamped: list[str] = []
+        stamped: dict[str, str] = {}
         for key in keys:
             found = present.get(f"{dataset}/{key}")
             if found is None:
                 missing.append(key)
                 continue
             digests[f"{dataset}/{key}"] = found[0]
-            if found[1] != contract:
+            if found[1] == contract:
+                stamped[key] = found[0]
+            else:
                 unstamped.append(key)
+        changed = _changed_sources(project, dataset, stamped)
         reasons = [f"{_days(missing)} not there yet"] if missing else []
         reasons += [f"{_days(unstamped)} without a stamp of the contract in force"] if unstamped else []
+        reasons += [f"{_named(changed)}: {'its' if len(changed) == 1 else 'their'} source changed"] if changed else []
         if reasons:
-            wanted = {*missing, *unstamped}
+            wanted = {*missing, *unstamped, *changed}
             steps.append(Step(dataset, tuple(key for key in keys if key in wanted), "; ".join(reasons)))
     return steps, partitions.Known(needed, digests)
+
+
+def _changed_sources(project: Project, dataset: str, contents: Mapping[str, str]) -> tuple[str, ...]:
+    from mtac_assets.data.source_changes import changed_sources
+
+    return changed_sources(project, dataset, contents) if contents else ()
 
 
 def contract_in_force(project: Project, dataset: str) -> str:
@@ -278,6 +289,8 @@ def _stored_key(path: Path) -> str | None:
 
 
 def _days(keys: Sequence[str]) -> str:
-    if len(keys) <= _NAMED:
-        return f"{', '.join(keys)} {'is' if len(keys) == 1 else 'are'}"
-    return f"{len(keys)} partitions ({keys[0]} to {keys[-1]}) are"
+    return f"{_named(keys)} {'is' if len(keys) == 1 else 'are'}"
+
+
+def _named(keys: Sequence[str]) -> str:
+    return ", ".join(keys) if len(keys) <= _NAMED else f"{len(keys)} partitions ({keys[0]} to {keys[-1]})"

@@ -97,6 +97,22 @@ def test_every_partition_carries_its_own_content_digest(made: Made) -> None:
     assert "roc auc" in str(report.metadata["metrics"].value)
 
 
+def test_each_column_of_the_training_set_comes_from_the_features_column_of_its_name(made: Made) -> None:
+    (training_set,) = _materialized(made.project, "floods/training_set").values()
+    lineage = training_set.metadata["dagster/column_lineage"].value
+    features = dg.AssetKey(["floods", "features"])
+    assert lineage.deps_by_column == {
+        name: [dg.TableColumnDep(asset_key=features, column_name=name)] for name in ("level", "gauge", "label", "day")
+    }
+    columns = training_set.metadata["dagster/column_schema"].value.columns
+    assert {column.name: column.type for column in columns} == {
+        "level": "float32", "gauge": "int32", "label": "float32", "day": "int32",
+    }  # fmt: skip
+    (computed, *_) = _materialized(made.project, "floods/features").values()
+    there = {column.name for column in computed.metadata["dagster/column_schema"].value.columns}
+    assert lineage.deps_by_column.keys() <= there
+
+
 @pytest.mark.slow
 def test_an_override_is_another_model_and_stands_on_the_run(made: Made) -> None:
     resolved = load_recipe(made.project, "floods", ("training.learning_rate=3e-3",), AS_OF)
@@ -115,6 +131,16 @@ def test_forced_training_gives_the_same_weights(made: Made) -> None:
     again = run_line(made.project, made.resolved, force=True)
     assert (again.model_id, again.weights_digest) == (made.line.model_id, made.line.weights_digest)
     assert again.dagster_run_ids
+
+
+def test_a_day_that_was_delivered_anew_is_ingested_and_touching_its_file_trains_nothing(made: Made) -> None:
+    before = made.line.model_id
+    os.utime(made.project.root / "incoming" / "tides-2024-01-05.csv")
+    (step,) = plan(made.project, made.resolved).steps
+    assert (step.asset, step.partitions) == ("tides", ("2024-01-05",))
+    line = run_line(made.project, made.resolved)
+    assert (line.model_id, len(line.dagster_run_ids)) == (before, 1)
+    assert plan(made.project, made.resolved).up_to_date
 
 
 def test_a_day_that_breaks_its_contract_ends_the_line_with_its_finding(project: Project) -> None:

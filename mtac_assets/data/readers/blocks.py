@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from mtac_assets.data.content import row_order
 from mtac_assets.data.readers.days import NO_DATE, partition_index, row_days
+from mtac_assets.data.readers.local import Source, SourceError
 from mtac_assets.data.readers.rows import Block, TypedTable, take_faults
-from mtac_assets.data.readers.state import Source, SourceError
 from mtac_assets.spec.dataset import DailyPartitions, Dataset
 from mtac_assets.spec.errors import Finding
 

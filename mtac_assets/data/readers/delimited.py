@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from mtac_assets.data.contract.columns import Columns
+from mtac_assets.data.readers.local import SourceError
 from mtac_assets.data.readers.rows import TypedTable
-from mtac_assets.data.readers.state import SourceError
 from mtac_assets.data.readers.typed import column_findings, parse_text
 from mtac_assets.spec.errors import Finding
 

@@ -14,8 +14,9 @@ import pyarrow as pa
 
 from mtac_assets.data.contract.columns import Columns
 from mtac_assets.data.readers.blocks import DAYS_PER_BLOCK, one_day, ordered_blocks
+from mtac_assets.data.readers.local import Source, SourceError, file_name
 from mtac_assets.data.readers.rows import Block, TypedTable, join_faults, refuse_all
-from mtac_assets.data.readers.state import Source, SourceError, file_name, file_sources
+from mtac_assets.data.readers.state import file_sources
 from mtac_assets.data.readers.tables import read_bytes, schema_of
 from mtac_assets.data.readers.uri import public_uri, resolve, scrub
 from mtac_assets.spec.dataset import Dataset, FilesSource

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 
 from mtac_assets.data.contract.columns import Columns
 from mtac_assets.data.readers.blocks import whole_source
+from mtac_assets.data.readers.local import SourceError
 from mtac_assets.data.readers.rows import Block, refuse_all
-from mtac_assets.data.readers.state import SourceError, locate, package_source
+from mtac_assets.data.readers.state import locate, package_source
 from mtac_assets.data.readers.tables import read_bytes, schema_of
 from mtac_assets.spec.dataset import Dataset, PackageSource
 from mtac_assets.spec.errors import Finding

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from mtac_assets.data.readers.state import Source
+from mtac_assets.data.readers.local import Source
 from mtac_assets.spec.errors import Finding
 
 

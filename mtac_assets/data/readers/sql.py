@@ -15,8 +15,9 @@ import pyarrow as pa
 
 from mtac_assets.data.contract.columns import Columns
 from mtac_assets.data.readers.blocks import DAYS_PER_BLOCK, whole_source
+from mtac_assets.data.readers.local import WHOLE, SourceError
 from mtac_assets.data.readers.rows import Block, TypedTable, refuse_all
-from mtac_assets.data.readers.state import WHOLE, SourceError, query_source
+from mtac_assets.data.readers.state import query_source
 from mtac_assets.data.readers.tables import schema_of
 from mtac_assets.data.readers.typed import conform
 from mtac_assets.data.readers.uri import scrub

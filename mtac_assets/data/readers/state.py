@@ -6,35 +6,15 @@ What a source is called here is what manifests record: without credentials, and 
 from __future__ import annotations
 
 import importlib.metadata
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
-from mtac_assets.data.readers.uri import local_uri, public_uri, resolve, scrub
+from mtac_assets.data.readers.local import Source, SourceError, file_name, file_source, file_states, is_local
+from mtac_assets.data.readers.uri import public_uri, resolve, scrub
 from mtac_assets.provenance.digest import sha256_bytes, sha256_file
 from mtac_assets.spec.dataset import Dataset, FilesSource, PackageSource, SqlSource
-from mtac_assets.spec.errors import Finding, MtacError
-
-WHOLE = "all"  # the key of a dataset without time
-_PLACEHOLDER = re.compile(r"\{date(?::([^{}]+))?\}")
-
-
-class SourceError(MtacError):
-    """The source of a dataset cannot be read as declared."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where a partition came from, without credentials, and a state that changes when it does (None: cannot be told)."""
-
-    uri: str
-    state: str | None
-
-    def document(self) -> dict[str, str | None]:
-        return {"uri": self.uri, "state": self.state}
+from mtac_assets.spec.errors import Finding
 
 
 def source_state(dataset: Dataset, keys: Sequence[str], root: Path) -> dict[str, Source]:
@@ -87,18 +67,15 @@ def query_source(spec: SqlSource) -> Source:
     return Source(f"sql:${spec.url_env}/{sha256_bytes(spec.query.encode())[:12]}", None)
 
 
-def file_name(pattern: str, key: str) -> str:
-    """The file of partition `key`: {date} becomes YYYY-MM-DD, {date:FORMAT} what strftime makes of FORMAT."""
-    if key == WHOLE:
-        return pattern
-    day = date.fromisoformat(key)
-    return _PLACEHOLDER.sub(lambda found: day.strftime(found[1] or "%Y-%m-%d"), pattern)
-
-
 def file_sources(spec: FilesSource, keys: Sequence[str], root: Path) -> dict[str, Source]:
-    """The files of those `keys` that have one, by one listing of the folder; the state is its tag, or size and time."""
+    """The files of those `keys` that have one: a `stat` each, or elsewhere one listing; the state is a tag, or size and time."""
     if is_local(spec.url):
-        return _local_sources(spec, keys, root)
+        states = file_states(spec.url, spec.pattern, keys, root)
+        return {
+            key: file_source(spec.url, spec.pattern, key, state, root)
+            for place, key in enumerate(keys)
+            if (state := states[place]) is not None
+        }
     listed = listing(spec, root)
     found = {}
     for key in keys:
@@ -107,24 +84,6 @@ def file_sources(spec: FilesSource, keys: Sequence[str], root: Path) -> dict[str
             found[key] = Source(
                 f"{public_uri(spec.url).rstrip('/')}/{file_name(spec.pattern, key)}", entry_state(entry)
             )
-    return found
-
-
-def is_local(url: str) -> bool:
-    """Is it a plain path on this machine?"""
-    return "://" not in url and "::" not in url
-
-
-def _local_sources(spec: FilesSource, keys: Sequence[str], root: Path) -> dict[str, Source]:
-    folder = Path(resolve(spec.url, root))
-    found = {}
-    for key in keys:
-        path = folder / file_name(spec.pattern, key)
-        try:
-            status = path.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        found[key] = Source(local_uri(path, root), f"size:{status.st_size} mtime_ns:{status.st_mtime_ns}")
     return found
 
 

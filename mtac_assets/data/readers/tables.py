@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 
 from mtac_assets.data.contract.columns import Columns
 from mtac_assets.data.readers.delimited import read_csv
+from mtac_assets.data.readers.local import SourceError
 from mtac_assets.data.readers.rows import TypedTable
-from mtac_assets.data.readers.state import SourceError
 from mtac_assets.data.readers.typed import column_findings, conform
 from mtac_assets.spec.errors import Finding
 

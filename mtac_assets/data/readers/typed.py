@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mtac_assets.data.contract.columns import Columns, describe
+from mtac_assets.data.readers.local import SourceError
 from mtac_assets.data.readers.rows import Fault, TypedTable
-from mtac_assets.data.readers.state import SourceError
 from mtac_assets.spec.errors import Finding
 
 

@@ -1,5 +1,6 @@
 """A recipe's training set: the exact rows that one as-of date's model learns from, as memory-mapped arrays."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -46,6 +47,7 @@ def training_set_asset(place: "RecipePlace") -> dg.AssetsDefinition:
             ]
             for name, split in splits.items()
         ]
+        columns = stored_columns(manifest)
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": sum(split["rows"] for split in splits.values()),
@@ -56,11 +58,23 @@ def training_set_asset(place: "RecipePlace") -> dg.AssetsDefinition:
                     [[column["name"], len(column["vocabulary"])] for column in manifest["categorical"]],
                 ),
                 "folder": metadata.file_link(built.folder),
+                "dagster/column_schema": metadata.schema(columns),
+                "dagster/column_lineage": metadata.same_columns(place.key("features"), (name for name, _ in columns)),
             },
             data_version=dg.DataVersion(manifest["digest"]),
         )
 
     return build_training_set
+
+
+def stored_columns(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Name and type of each column of the arrays; each is the features' column of that name, categories as codes."""
+    return [
+        *((name, "float32") for name in manifest["numeric"]),
+        *((column["name"], "int32") for column in manifest["categorical"]),
+        ("label", "float32"),
+        ("day", "int32"),
+    ]
 
 
 def as_of(context: dg.AssetExecutionContext) -> str | None:

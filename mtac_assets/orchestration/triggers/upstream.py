@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from mtac_assets.data.readers.state import WHOLE
+from mtac_assets.data.readers.local import WHOLE
 from mtac_assets.orchestration.jobs import RECIPE_TAG, line_name
 from mtac_assets.orchestration.triggers.challenger import request_challenger
 from mtac_assets.orchestration.triggers.surroundings import Stillness

@@ -17,8 +17,8 @@ from mtac_assets.data.contract.judge import judge
 from mtac_assets.data.contract.load import load_contract
 from mtac_assets.data.contract.source import ContractError
 from mtac_assets.data.readers.blocks import ordered_blocks
+from mtac_assets.data.readers.local import Source
 from mtac_assets.data.readers.rows import TypedTable
-from mtac_assets.data.readers.state import Source
 from mtac_assets.data.readers.typed import conform
 
 KEYS = ["2024-01-01", "2024-01-02", "2024-01-03"]

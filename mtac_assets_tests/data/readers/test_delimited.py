@@ -7,7 +7,7 @@ import pytest
 
 from mtac_assets.data.contract.columns import CATEGORY, Columns
 from mtac_assets.data.readers.delimited import read_csv
-from mtac_assets.data.readers.state import SourceError
+from mtac_assets.data.readers.local import SourceError
 
 COLUMNS = Columns({"code": CATEGORY, "n": pa.int16(), "x": pa.float64(), "at": pa.timestamp("us", tz="UTC")})
 GOOD = b"code,n,x,at\n01,5,0.1,2024-01-01T00:00:00Z\nB,,NA,2024-01-01T01:00:00+01:00\n"

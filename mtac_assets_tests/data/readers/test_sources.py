@@ -15,7 +15,8 @@ import pytest
 
 from mtac_assets.data.ingest import ingest
 from mtac_assets.data.ingest_pending import pending
-from mtac_assets.data.readers.state import SourceError, source_state
+from mtac_assets.data.readers.local import SourceError
+from mtac_assets.data.readers.state import source_state
 
 KEYS = ["2024-01-01", "2024-01-02", "2024-01-03"]
 SQL_SOURCE = '{kind: sql, url_env: ORDERS_URL, query: "select * from orders where day >= :start and day < :end"}'

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtac_assets.data.contract.columns import CATEGORY, Columns
-from mtac_assets.data.readers.state import SourceError
+from mtac_assets.data.readers.local import SourceError
 from mtac_assets.data.readers.typed import conform, parse_text
 
 UTC = pa.timestamp("us", tz="UTC")
