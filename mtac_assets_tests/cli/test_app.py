@@ -13,7 +13,7 @@ import pytest
 from mtac_assets.cli import _checkout_of
 from mtac_assets.cli.backtest import Every, as_of_dates
 from mtac_assets.cli.history import parse_moment
-from mtac_assets.cli.reproduce import parse_segments
+from mtac_assets.promotion.reproduce import parse_segments
 from mtac_assets.spec.errors import MtacError
 
 
