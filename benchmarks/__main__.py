@@ -22,6 +22,7 @@ MODULES = (
     "evaluation",
     "orchestration",
     "provenance",
+    "reproduction",
     "line",
     "quality",
     "monitoring",
