@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figure import Figure, interleaved, timed
+from mtac_assets.data.readers.state import source_state
 from mtac_assets.provenance import refs
 from mtac_assets.provenance.digest import canonical_json, sha256_bytes
 from mtac_assets.provenance.files import json_bytes
@@ -30,7 +31,7 @@ from mtac_assets.provenance.partitions import needed
 from mtac_assets.provenance.plan import contract_in_force, plan
 from mtac_assets.provenance.record import record_model
 from mtac_assets.provenance.store import Pointer, Store
-from mtac_assets.spec.load import load_recipe
+from mtac_assets.spec.load import load_dataset, load_recipe
 from mtac_assets.spec.project import Project, find_project
 from mtac_assets.spec.resolved import ResolvedRecipe
 
@@ -205,14 +206,18 @@ def _fill(project: Project, resolved: ResolvedRecipe, size: int) -> None:
         folder = project.state.data / dataset
         folder.mkdir(parents=True, exist_ok=True)
         contract = contract_in_force(project, dataset)
+        sources = source_state(load_dataset(project, dataset), keys, project.root)
         for key in keys:
+            source = sources[key].document() if key in sources else {"uri": None, "state": None}
             content = secrets.token_bytes(size)
             digest = sha256_bytes(content)
             md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
             named = {"schema_version": 1, "dataset": dataset, "key": key, "content_digest": digest}
             manifest = named | {"file_sha256": digest, "file_size": size, "rows": 1, "quarantined_rows": 0}
             (folder / f"{key}.parquet").write_bytes(content)
-            (folder / f"{key}.json").write_bytes(json_bytes(manifest | {"columns": [], "source": {}, "written_at": ""}))
+            (folder / f"{key}.json").write_bytes(
+                json_bytes(manifest | {"columns": [], "source": source, "written_at": ""})
+            )
             (folder / f"{key}.stamp.json").write_bytes(json_bytes(named | {"contract_digest": contract, "checks": []}))
             pointer = f"outs:\n- md5: {md5}\n  size: {size}\n  hash: md5\n  path: {key}.parquet\n"
             (folder / f"{key}.parquet.dvc").write_text(pointer)

@@ -54,6 +54,4 @@ def _mean(rows: list[dict[str, object]], metric: str) -> tuple[float, float]:
 
 def _longest(rows: list[dict[str, object]]) -> float:
     state = ROOT / ".mtac" / "models"
-    return max(
-        json.loads((state / str(row["model_id"]) / "training.json").read_text())["seconds"] for row in rows
-    )
+    return max(json.loads((state / str(row["model_id"]) / "training.json").read_text())["seconds"] for row in rows)

@@ -21,8 +21,8 @@ from pathlib import Path
 from benchmarks.figure import Figure
 
 ROOT = Path(__file__).resolve().parents[1]
-STEPS = 60
-ROUNDS = 7
+STEPS = 264  # two checkpoints of the recipe's
+ROUNDS = 4
 ROWS = 44_000
 AS_OF = "2013-07-01"
 
