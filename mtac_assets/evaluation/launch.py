@@ -6,22 +6,18 @@ at once; its errors come back as the findings that it had.
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
-import sys
 import tempfile
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO
 
 from mtac_assets.evaluation.errors import EvaluationError, EvaluationKilled
 from mtac_assets.provenance.files import read_json, write_json
 from mtac_assets.spec.errors import CheckFailed, Finding, MtacError
 from mtac_assets.spec.project import Project
 from mtac_assets.spec.resolved import ResolvedRecipe
-from mtac_assets.training import ahead, flags
+from mtac_assets.training import ahead
+from mtac_assets.training.child import Overdue, run_child, signal_words, variables
 
 MODULE = "mtac_assets.evaluation"
 LIBRARIES = (
@@ -60,52 +56,15 @@ def evaluate(
     with tempfile.TemporaryDirectory(prefix=".tmp-evaluation-", dir=final.parent) as folder:
         recipe, errors = Path(folder) / "recipe.json", Path(folder) / "errors.json"
         write_json(recipe, {"schema_version": 1, **resolved.document()})
-        command = [sys.executable, "-m", MODULE, "--recipe", str(recipe), "--pack", str(pack), "--out", str(final)]
-        command += ["--data", str(data_dir or project.state.data), "--errors", str(errors)]
+        arguments = ["--recipe", str(recipe), "--pack", str(pack), "--out", str(final)]
+        arguments += ["--data", str(data_dir or project.state.data), "--errors", str(errors)]
         if champion is not None:
-            command += ["--champion", str(champion)]
-        variables = {**_variables(project, resolved), **(pipes or {})}
-        code = _run(command, project.root, variables, project.environment.limits.run_seconds, on_note)
-        if code != 0:
-            raise _failure(code, errors, final)
-    return final
-
-
-def prepare(project: Project, resolved: ResolvedRecipe) -> None:
-    """Begin the process of an evaluation whose notes will be read, to load its libraries while the training ends."""
-    ahead.prepare(MODULE, LIBRARIES, project.root, _variables(project, resolved), stderr=subprocess.PIPE)
-
-
-def _variables(project: Project, resolved: ResolvedRecipe) -> dict[str, str]:
-    return {**os.environ, **flags.variables(resolved.recipe.training), "APP_ENV": project.environment.name}
-
-
-def _run(
-    command: list[str], root: Path, variables: dict[str, str], limit: float, on_note: Callable[[str], None] | None
-) -> int:
-    """The child's exit code. It leads a session of its own, which is ended with it, at the limit or by our own end."""
-    arguments = command[command.index(MODULE) + 1 :]
-    child = ahead.take(MODULE, arguments, root, variables) if on_note is not None else None
-    child = child or subprocess.Popen(
-        command,
-        cwd=root,
-        env=variables,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=None if on_note is None else subprocess.PIPE,
-        start_new_session=True,
-    )
-    reader = None
-    if on_note is not None:
-        assert child.stderr is not None
-        reader = threading.Thread(target=_relay, args=(child.stderr, on_note), daemon=True)
-        reader.start()
-    try:
-        code = child.wait(limit)
-    except BaseException as error:
-        os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
-        if isinstance(error, subprocess.TimeoutExpired):
+            arguments += ["--champion", str(champion)]
+        environment = {**variables(project, resolved), **(pipes or {})}
+        limit = project.environment.limits.run_seconds
+        try:
+            code = run_child(MODULE, arguments, project.root, environment, limit, on_note)
+        except Overdue as error:
             raise EvaluationKilled(
                 Finding(
                     f"the evaluation took longer than {limit:g} s and was ended",
@@ -114,25 +73,20 @@ def _run(
                     "raise the limit, or lower evaluation.bootstrap.resamples",
                 )
             ) from error
-        raise
-    if reader is not None:
-        reader.join()
-    return code
+        if code != 0:
+            raise _failure(code, errors, final)
+    return final
 
 
-def _relay(stream: IO[bytes], on_note: Callable[[str], None]) -> None:
-    for line in stream:
-        text = line.decode(errors="replace").rstrip()
-        print(text, file=sys.stderr, flush=True)
-        on_note(text)
+def prepare(project: Project, resolved: ResolvedRecipe) -> None:
+    """Begin the process of an evaluation whose notes will be read, to load its libraries while the training ends."""
+    ahead.prepare(MODULE, LIBRARIES, project.root, variables(project, resolved), stderr=subprocess.PIPE)
 
 
 def _failure(code: int, errors: Path, out: Path) -> MtacError:
     if code < 0:
-        name = signal.Signals(-code).name
-        hint = "; the system ends processes so when memory runs out" if -code == signal.SIGKILL else ""
         finding = Finding(
-            f"the evaluation was ended by {name}{hint}", str(out), "an exit of its own", "evaluate once more"
+            f"the evaluation was ended by {signal_words(code)}", str(out), "an exit of its own", "evaluate once more"
         )
         return EvaluationKilled(finding)
     if not errors.is_file():

@@ -6,15 +6,10 @@ it runs in another checkout: a model whose code is no longer the project's is sc
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from mtac_assets.monitoring import stored_predictions as stored
 from mtac_assets.monitoring.errors import MonitoringError, OtherCode, ScoringKilled
@@ -23,7 +18,7 @@ from mtac_assets.monitoring.scorer import open_model
 from mtac_assets.provenance.files import read_json
 from mtac_assets.spec.errors import CheckFailed, Finding, MtacError
 from mtac_assets.spec.project import Project
-from mtac_assets.training import flags
+from mtac_assets.training.child import Overdue, run_child, signal_words, variables
 
 MODULE = "mtac_assets.monitoring"
 
@@ -80,14 +75,20 @@ def _ask(
     model = open_model(project, model_id)
     with tempfile.TemporaryDirectory(prefix="mtac-scoring-") as folder:
         answer = Path(folder) / "answer.json"
-        command = [sys.executable, "-m", MODULE, *arguments, "--model", model_id]
-        command += ["--pack", str(model.pack.folder), "--data", str(project.state.data), "--answer", str(answer)]
-        variables = {
-            **os.environ,
-            **flags.variables(model.resolved.recipe.training),
-            "APP_ENV": project.environment.name,
-        }
-        status = _run(command, code.root, variables, project.environment.limits.run_seconds, on_note)
+        order = [*arguments, "--model", model_id, "--pack", str(model.pack.folder)]
+        order += ["--data", str(project.state.data), "--answer", str(answer)]
+        limit = project.environment.limits.run_seconds
+        try:
+            status = run_child(MODULE, order, code.root, variables(project, model.resolved), limit, on_note)
+        except Overdue as error:
+            raise ScoringKilled(
+                Finding(
+                    f"scoring took longer than {limit:g} s and was ended",
+                    "limits.run_seconds of the environment",
+                    f"an end within {limit:g} s",
+                    "raise the limit, or score fewer days at once",
+                )
+            ) from error
         if not answer.is_file():
             raise _killed(status, model_id)
         document = read_json(answer)
@@ -105,54 +106,9 @@ def _failure(document: Mapping[str, Any]) -> MtacError:
 
 def _killed(status: int, model_id: str) -> ScoringKilled:
     if status < 0:
-        name = signal.Signals(-status).name
-        hint = "; the system ends processes so when memory runs out" if -status == signal.SIGKILL else ""
         return ScoringKilled(
-            Finding(f"scoring was ended by {name}{hint}", model_id, "an end of its own", "try once more")
+            Finding(f"scoring was ended by {signal_words(status)}", model_id, "an end of its own", "try once more")
         )
     return ScoringKilled(
         Finding(f"scoring ended with code {status} and said no more", model_id, "0", "see its last lines above")
     )
-
-
-def _run(
-    command: list[str], root: Path, variables: Mapping[str, str], limit: float, on_note: Callable[[str], None] | None
-) -> int:
-    """The child's exit code. It leads a session of its own, which is ended with it, at the limit or by our own end."""
-    child = subprocess.Popen(
-        command,
-        cwd=root,
-        env=dict(variables),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=None if on_note is None else subprocess.PIPE,
-        start_new_session=True,
-    )
-    reader = None
-    if on_note is not None:
-        assert child.stderr is not None
-        reader = threading.Thread(target=_relay, args=(child.stderr, on_note), daemon=True)
-        reader.start()
-    try:
-        status = child.wait(limit)
-    except BaseException as error:
-        os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
-        if isinstance(error, subprocess.TimeoutExpired):
-            raise ScoringKilled(
-                Finding(
-                    f"scoring took longer than {limit:g} s and was ended",
-                    "limits.run_seconds of the environment",
-                    f"an end within {limit:g} s",
-                    "raise the limit, or score fewer days at once",
-                )
-            ) from error
-        raise
-    if reader is not None:
-        reader.join()
-    return status
-
-
-def _relay(stream: IO[bytes], on_note: Callable[[str], None]) -> None:
-    for line in stream:
-        on_note(line.decode(errors="replace").rstrip())

@@ -21,7 +21,8 @@ from mtac_assets.spec import clock
 from mtac_assets.spec.errors import Finding, MtacError
 from mtac_assets.spec.project import Project
 from mtac_assets.spec.resolved import ResolvedRecipe
-from mtac_assets.training import ahead, flags
+from mtac_assets.training import ahead
+from mtac_assets.training.child import variables
 from mtac_assets.training.errors import (
     EXIT_STOPPED,
     FAILURE,
@@ -60,20 +61,20 @@ def train(
     Raises TrainingRefused (bad input), TrainingFailed (with the trainer's own findings), TrainerKilled (a signal, named; or the
     environment's `limits.run_seconds`), TrainingStopped (SIGTERM, state saved).
     """
-    variables = {**_variables(project, resolved), **(environment_variables or {}), **(pipes or {})}
+    environment = {**variables(project, resolved), **(environment_variables or {}), **(pipes or {})}
     more = Preflight.options if probe else ()
     command = trainer_command(project, resolved, out, run_id, *more)
 
     def begin_second(folder: Path, options: Sequence[str]) -> subprocess.Popen[bytes]:
         second = trainer_command(project, resolved, folder, "probe", *options)
-        return start(second, project.root, {**variables, **dict.fromkeys(pipes or {}, "")})
+        return start(second, project.root, {**environment, **dict.fromkeys(pipes or {}, "")})
 
     tail = _Tail(out / "progress.jsonl", on_progress)
     limit = project.environment.limits.run_seconds
     with ExitStack() as stack:
         preflight = stack.enter_context(Preflight(out, begin_second, end)) if probe else None
         arguments = command[command.index(MODULE) + 1 :]
-        child = ahead.take(MODULE, arguments, project.root, variables) or start(command, project.root, variables)
+        child = ahead.take(MODULE, arguments, project.root, environment) or start(command, project.root, environment)
         began = time.monotonic()
         try:
             while (code := wait(child, POLL_SECONDS)) is None:
@@ -105,11 +106,7 @@ def train(
 
 def prepare(project: Project, resolved: ResolvedRecipe) -> None:
     """Begin the trainer's process, to load torch while there is other work; `train` of the same recipe takes it."""
-    ahead.prepare(MODULE, LIBRARIES, project.root, _variables(project, resolved))
-
-
-def _variables(project: Project, resolved: ResolvedRecipe) -> dict[str, str]:
-    return {**os.environ, **flags.variables(resolved.recipe.training), "APP_ENV": project.environment.name}
+    ahead.prepare(MODULE, LIBRARIES, project.root, variables(project, resolved))
 
 
 def trainer_command(project: Project, resolved: ResolvedRecipe, out: Path, run_id: str, *more: str) -> list[str]:

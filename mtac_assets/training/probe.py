@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 from mtac_assets.provenance.files import read_json
 from mtac_assets.spec.project import Project
 from mtac_assets.spec.resolved import ResolvedRecipe
-from mtac_assets.training import flags
+from mtac_assets.training.child import variables
 from mtac_assets.training.divergence import Divergence, first_divergence
 from mtac_assets.training.launch import end, failure, start, trainer_command
 
@@ -36,16 +35,15 @@ def probe(project: Project, resolved: ResolvedRecipe, steps: int = 4) -> ProbeRe
     """Run the first `steps` steps twice, at once, in two processes. Raises what a training would where they cannot run."""
     with tempfile.TemporaryDirectory(prefix="mtac-probe-") as temporary:
         outs = [Path(temporary) / name for name in ("first", "second")]
-        variables = {**os.environ, **flags.variables(resolved.recipe.training), "APP_ENV": project.environment.name}
         commands = [trainer_command(project, resolved, out, "probe", "--trace-steps", str(steps)) for out in outs]
-        return compare_runs(commands, outs, project.root, variables, steps)
+        return compare_runs(commands, outs, project.root, variables(project, resolved), steps)
 
 
 def compare_runs(
-    commands: Sequence[Sequence[str]], outs: Sequence[Path], root: Path, variables: dict[str, str], steps: int
+    commands: Sequence[Sequence[str]], outs: Sequence[Path], root: Path, environment: dict[str, str], steps: int
 ) -> ProbeResult:
     """Start both `commands`, each of which writes `trace.json` into its folder of `outs`, and compare what they wrote."""
-    children = [start(command, root, variables) for command in commands]
+    children = [start(command, root, environment) for command in commands]
     try:
         codes = [child.wait() for child in children]
     except BaseException:
