@@ -17,8 +17,9 @@ def main() -> None:
     """Entry point of the console script: run the code of the project that the user stands in, then the verb."""
     _run_the_projects_own_code()
     from mtac_assets.cli.app import run
+    from mtac_assets.spec.leave import leave
 
-    sys.exit(run(sys.argv[1:]))
+    leave(run(sys.argv[1:]))
 
 
 def _run_the_projects_own_code() -> None:

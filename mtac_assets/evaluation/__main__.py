@@ -1,16 +1,21 @@
 """`python -m mtac_assets.evaluation`: evaluate one pack, in a process of its own.
 
+With `--listen` it reads rows and fits baselines first, then waits on standard input for one line of JSON with `pack`, `out`
+and `errors` (and `champion`): what can be done while the model is trained is done by then. It ends where that is closed.
+
 Exit codes: 0 done, 1 a pack is not what was sealed, 2 bad input. Progress goes to standard error, nothing to standard output.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
 from mtac_assets.provenance.files import write_json
 from mtac_assets.spec.errors import MtacError
+from mtac_assets.spec.leave import leave
 from mtac_assets.spec.load import load_resolved
 from mtac_assets.spec.project import find_project
 
@@ -18,17 +23,28 @@ from mtac_assets.spec.project import find_project
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
+        from mtac_assets.evaluation.beforehand import look
         from mtac_assets.evaluation.evaluate import evaluate
 
         project = find_project(options.project_root)
+        resolved = load_resolved(options.recipe, project)
+        beforehand = None
+        if options.listen:
+            beforehand = look(project, resolved, options.data, _say)
+            line = sys.stdin.readline()
+            if not line:
+                return 0
+            for name, value in json.loads(line).items():
+                setattr(options, name, Path(value))
         evaluate(
             project,
-            load_resolved(options.recipe, project),
+            resolved,
             options.pack,
             champion=options.champion,
             data_dir=options.data,
             out=options.out,
             note=_say,
+            beforehand=beforehand,
         )
     except MtacError as error:
         if options.errors is not None:
@@ -47,7 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--recipe", type=Path, required=True, help="resolved recipe (JSON)")
     add("--data", type=Path, help="folder with <dataset>/<key>.parquet and its manifests; default: the project's state")
-    add("--pack", type=Path, required=True, help="the model's pack")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--pack", type=Path, help="the model's pack")
+    what.add_argument("--listen", action="store_true", help="be told the pack on standard input, when it is there")
     add("--champion", type=Path, help="a pack to be scored on the same rows")
     add("--out", type=Path, help="folder for the report; default: the state's reports/<Model ID>")
     add("--project-root", type=Path, help="default: the nearest parent of the current folder with a project")
@@ -56,4 +74,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

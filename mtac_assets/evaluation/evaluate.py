@@ -7,10 +7,7 @@ What does not belong here: arithmetic (assess.py and below), reading of features
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 
 from mtac_assets.evaluation.assess import HeldOut, assess, units
-from mtac_assets.evaluation.baselines import fit_and_score
+from mtac_assets.evaluation.beforehand import Beforehand, Stopwatch, look
 from mtac_assets.evaluation.errors import EvaluationError
-from mtac_assets.evaluation.material import Material, champion_frame, gather
+from mtac_assets.evaluation.material import Material, champion_frame
 from mtac_assets.evaluation.report import Report, write_report
 from mtac_assets.provenance.git import GitError, Repository
 from mtac_assets.provenance.keys import report_key
@@ -33,21 +30,6 @@ from mtac_assets.training.pack import Pack
 SHOWN_PACKAGES = ("torch", "numpy", "scikit-learn", "pandas", "pyarrow")
 
 
-@dataclass
-class Stopwatch:
-    """Seconds a part of the evaluation took, and a note to whoever watches when it begins."""
-
-    note: Callable[[str], None]
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def part(self, name: str, words: str) -> Iterator[None]:
-        self.note(words)
-        begun = time.perf_counter()
-        yield
-        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - begun, 3)
-
-
 def evaluate(
     project: Project,
     resolved: ResolvedRecipe,
@@ -57,32 +39,28 @@ def evaluate(
     data_dir: Path | None = None,
     out: Path | None = None,
     note: Callable[[str], None] = lambda _: None,
+    beforehand: Beforehand | None = None,
 ) -> Report:
     """Evaluate `pack` on the test rows of `resolved`, beside its baselines and the `champion` pack; publish the report.
 
-    `out`: the report's folder, by default reports/<Model ID>. Raises EvaluationError where rows or scores are unfit,
+    `out`: the report's folder, by default reports/<Model ID>. `beforehand`: what was read and fitted while the model was
+    trained; done anew where data or code have changed since. Raises EvaluationError where rows or scores are unfit,
     PackInvalid where a pack is not what was sealed, and what reading features raises. Whatever fails, what was at `out`
     stays.
     """
     from mtac_assets.training.predict import load
 
-    watch = Stopwatch(note)
     sealed = Pack.open(pack)
     for one in (sealed, *([Pack.open(champion)] if champion is not None else [])):
         one.verify()
     _require_same_recipe(resolved, sealed)
-    with watch.part("rows", "reading test and training rows"):
-        material = gather(project, resolved, data_dir)
-    note(f"{len(material.labels):,} test rows of {len(material.test['days'])} days")
+    if beforehand is None or not beforehand.holds(project, resolved, data_dir):
+        beforehand = look(project, resolved, data_dir, note)
+    material, baselines = beforehand.material, dict(beforehand.baselines)
+    watch = Stopwatch(note, dict(beforehand.seconds))
     with watch.part("scores", f"scoring with {sealed.model_id}"):
         scores = load(pack, resolved.folder).predict(material.frame)
     against = _champion_scores(project, resolved, champion, material, data_dir, watch)
-    baselines = {}
-    for name in resolved.recipe.evaluation.baselines:
-        with watch.part("baselines", f"baseline: {name.replace('_', ' ')}"):
-            baselines[name] = fit_and_score(
-                name, material.train_rows, material.train_labels, material.test_rows, resolved.recipe.training.seed
-            )
     test = HeldOut(material.labels, material.days, material.slices)
     with watch.part("metrics", f"{resolved.recipe.evaluation.bootstrap.resamples:,} resamples"):
         document = assess(test, scores, baselines, against, resolved.recipe.evaluation)

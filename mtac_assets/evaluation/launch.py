@@ -6,18 +6,21 @@ at once; its errors come back as the findings that it had.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from mtac_assets.evaluation.errors import EvaluationError, EvaluationKilled
+from mtac_assets.provenance.digest import digest_json
 from mtac_assets.provenance.files import read_json, write_json
 from mtac_assets.spec.errors import CheckFailed, Finding, MtacError
 from mtac_assets.spec.project import Project
 from mtac_assets.spec.resolved import ResolvedRecipe
 from mtac_assets.training import ahead
-from mtac_assets.training.child import Overdue, run_child, signal_words, variables
+from mtac_assets.training.child import Overdue, attend, run_child, signal_words, variables
 
 MODULE = "mtac_assets.evaluation"
 LIBRARIES = (
@@ -56,14 +59,19 @@ def evaluate(
     with tempfile.TemporaryDirectory(prefix=".tmp-evaluation-", dir=final.parent) as folder:
         recipe, errors = Path(folder) / "recipe.json", Path(folder) / "errors.json"
         write_json(recipe, {"schema_version": 1, **resolved.document()})
-        arguments = ["--recipe", str(recipe), "--pack", str(pack), "--out", str(final)]
-        arguments += ["--data", str(data_dir or project.state.data), "--errors", str(errors)]
+        order = {"pack": str(pack.absolute()), "out": str(final.absolute()), "errors": str(errors)}
         if champion is not None:
-            arguments += ["--champion", str(champion)]
+            order["champion"] = str(champion.absolute())
+        arguments = ["--recipe", str(recipe), "--data", str(data_dir or project.state.data)]
+        arguments += [word for name, value in order.items() for word in (f"--{name}", value)]
         environment = {**variables(project, resolved), **(pipes or {})}
         limit = project.environment.limits.run_seconds
+        begun = _take(project, resolved, data_dir) if on_note is not None and not pipes else None
         try:
-            code = run_child(MODULE, arguments, project.root, environment, limit, on_note)
+            if begun is not None and ahead.tell(begun.child, order, last=True):
+                code = attend(begun.child, limit, on_note)
+            else:
+                code = run_child(MODULE, arguments, project.root, environment, limit, on_note)
         except Overdue as error:
             raise EvaluationKilled(
                 Finding(
@@ -73,14 +81,78 @@ def evaluate(
                     "raise the limit, or lower evaluation.bootstrap.resamples",
                 )
             ) from error
+        finally:
+            if begun is not None:
+                begun.dismiss()
         if code != 0:
             raise _failure(code, errors, final)
     return final
 
 
 def prepare(project: Project, resolved: ResolvedRecipe) -> None:
-    """Begin the process of an evaluation whose notes will be read, to load its libraries while the training ends."""
+    """Begin the process of an evaluation whose notes will be read, to load its libraries while there is other work."""
     ahead.prepare(MODULE, LIBRARIES, project.root, variables(project, resolved), stderr=subprocess.PIPE)
+
+
+@contextmanager
+def beginning(project: Project, resolved: ResolvedRecipe) -> Iterator[Callable[[], None]]:
+    """For a block that trains the model. It yields what to call once a core is spare: then a process that waits since `prepare`
+    reads the rows and fits the baselines, and `evaluate` of the same recipe goes on with it. Nothing is done where no process
+    waits, or where the training takes all cores. Where the block raises, the process is ended."""
+    spare = (os.cpu_count() or 1) > resolved.recipe.training.threads
+    try:
+        yield lambda: _begin(project, resolved) if spare else None
+    except BaseException:
+        _dismiss()
+        raise
+
+
+class _Begun:
+    """One process that reads and fits, and the recipe file that it reads."""
+
+    def __init__(self, child: subprocess.Popen[bytes], folder: tempfile.TemporaryDirectory[str], of: str) -> None:
+        self.child, self.of, self._folder = child, of, folder
+
+    def dismiss(self) -> None:
+        ahead.end(self.child)
+        self._folder.cleanup()
+
+
+_begun: list[_Begun] = []  # at most one
+
+
+def _begin(project: Project, resolved: ResolvedRecipe) -> None:
+    _dismiss()
+    project.state.runs.mkdir(parents=True, exist_ok=True)
+    folder = tempfile.TemporaryDirectory(prefix=".tmp-evaluation-", dir=project.state.runs)
+    recipe = Path(folder.name) / "recipe.json"
+    write_json(recipe, {"schema_version": 1, **resolved.document()})
+    arguments = ["--recipe", str(recipe), "--data", str(project.state.data), "--listen"]
+    child = ahead.take(MODULE, arguments, project.root, variables(project, resolved), listens=True)
+    if child is None:
+        folder.cleanup()
+    else:
+        _begun.append(_Begun(child, folder, _of(project, resolved, None)))
+
+
+def _dismiss() -> None:
+    while _begun:
+        _begun.pop().dismiss()
+
+
+def _take(project: Project, resolved: ResolvedRecipe, data_dir: Path | None) -> _Begun | None:
+    """The process begun for this evaluation. One for another, or one that has failed, is cleared away: a new one tells why."""
+    if not _begun:
+        return None
+    begun = _begun.pop()
+    if begun.of != _of(project, resolved, data_dir) or begun.child.poll() is not None:
+        begun.dismiss()
+        return None
+    return begun
+
+
+def _of(project: Project, resolved: ResolvedRecipe, data_dir: Path | None) -> str:
+    return digest_json([resolved.document(), str(project.root), str(data_dir or project.state.data)])
 
 
 def _failure(code: int, errors: Path, out: Path) -> MtacError:

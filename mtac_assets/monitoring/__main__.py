@@ -14,6 +14,7 @@ from typing import Any
 
 from mtac_assets.provenance.files import write_json
 from mtac_assets.spec.errors import MtacError
+from mtac_assets.spec.leave import leave
 from mtac_assets.spec.project import Project, find_project
 
 
@@ -80,4 +81,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -9,12 +9,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mtac_assets.spec.errors import Finding
+from mtac_assets.spec.leave import leave
 from mtac_assets.spec.load import load_recipe, load_resolved
 from mtac_assets.spec.project import Project, find_project
 from mtac_assets.spec.resolved import ResolvedRecipe
@@ -135,4 +135,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -2,7 +2,8 @@
 
 A process waits with the libraries loaded that its module will want, and with the environment variables that they read while
 loading. It becomes `python -m MODULE ARGUMENTS` when it is told so, and ends when its parent does. Only libraries are loaded
-ahead, never the project's own code: a trainer must hold nothing but what its fingerprint covers.
+ahead, never the project's own code: a trainer must hold nothing but what its fingerprint covers. A module that listens is sent
+more lines on its standard input; of any other it is closed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 # Runs as `-c`, for a module of ours would be code that the fingerprint does not cover.
 WAITING = """
@@ -22,7 +25,8 @@ line = sys.stdin.readline()
 if not line:
     sys.exit(0)
 order = json.loads(line)
-os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+if not order["listens"]:
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
 os.environ.clear()
 os.environ.update(order["environment"])
 sys.argv = [order["module"], *order["arguments"]]
@@ -66,39 +70,50 @@ def prepare(
 
 
 def take(
-    module: str, arguments: Sequence[str], root: Path, variables: Mapping[str, str]
+    module: str, arguments: Sequence[str], root: Path, variables: Mapping[str, str], *, listens: bool = False
 ) -> subprocess.Popen[bytes] | None:
-    """The process that waits for `module`, sent on its way with these arguments; None where none waits that fits."""
+    """The process that waits for `module`, sent on its way with these arguments; None where none waits that fits.
+
+    One that `listens` keeps its standard input open, to be told more with `tell`."""
     found = _waiting.pop(module, None)
     if found is None:
         return None
     if not found.fits(root, variables):
-        _end(found.child)
+        end(found.child)
         return None
-    order = {"module": module, "arguments": list(arguments), "environment": dict(variables)}
-    assert found.child.stdin is not None
+    order = {"module": module, "arguments": list(arguments), "environment": dict(variables), "listens": listens}
+    return found.child if tell(found.child, order, last=not listens) else None
+
+
+def tell(child: subprocess.Popen[bytes], order: Mapping[str, Any], *, last: bool) -> bool:
+    """Send one line of JSON; after the `last` one its standard input is closed. False where it has ended: it is cleared away."""
+    assert child.stdin is not None
     try:
-        found.child.stdin.write(json.dumps(order).encode() + b"\n")
-        found.child.stdin.close()
+        child.stdin.write(json.dumps(order).encode() + b"\n")
+        child.stdin.flush()
+        if last:
+            child.stdin.close()
     except BrokenPipeError:
-        _end(found.child)
-        return None
-    return found.child
+        end(child)
+        return False
+    return True
 
 
 def dismiss(module: str) -> None:
     """End the process that waits for `module`, where there is one."""
     found = _waiting.pop(module, None)
     if found is not None:
-        _end(found.child)
+        end(found.child)
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
+def end(child: subprocess.Popen[bytes]) -> None:
+    """Kill a process begun here and close what led to it; harmless where it has ended."""
     child.kill()
     child.wait()
     for stream in (child.stdin, child.stderr):
         if stream is not None:
-            stream.close()
+            with suppress(BrokenPipeError):
+                stream.close()
 
 
 def _decisive(variables: Mapping[str, str]) -> dict[str, str]:

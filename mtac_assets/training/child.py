@@ -43,15 +43,11 @@ def run_child(
     that it writes to standard error, beside our own standard error. Raises Overdue.
     """
     child = ahead.take(module, arguments, root, environment) if on_note is not None else None
-    child = child or subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
-        cwd=root,
-        env=dict(environment),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=None if on_note is None else subprocess.PIPE,
-        start_new_session=True,
-    )
+    return attend(child or _started(module, arguments, root, environment, on_note), limit, on_note)
+
+
+def attend(child: subprocess.Popen[bytes], limit: float, on_note: Callable[[str], None] | None) -> int:
+    """The exit code of a process that leads a session of its own, as `run_child` has it."""
     reader = None
     if on_note is not None:
         assert child.stderr is not None
@@ -68,6 +64,24 @@ def run_child(
     if reader is not None:
         reader.join()
     return code
+
+
+def _started(
+    module: str,
+    arguments: Sequence[str],
+    root: Path,
+    environment: Mapping[str, str],
+    on_note: Callable[[str], None] | None,
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        cwd=root,
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=None if on_note is None else subprocess.PIPE,
+        start_new_session=True,
+    )
 
 
 def signal_words(code: int) -> str:

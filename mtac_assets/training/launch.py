@@ -53,10 +53,12 @@ def train(
     on_progress: Callable[[Record], None] | None = None,
     pipes: Mapping[str, str] | None = None,
     probe: bool = False,
+    when_alone: Callable[[], object] = lambda: None,
 ) -> Pack:
     """Train `resolved` into `out`, going on from what an earlier attempt left there, and return the sealed pack.
 
     With `probe` a second process takes the first steps too, and NotDeterministic is raised where it comes to other bits.
+    `when_alone` is called once the trainer is the only process: at once, or when that second one has ended.
     `pipes`: the bootstrap variables of an open Dagster Pipes session. `on_progress` gets each line of `progress.jsonl` as it comes.
     Raises TrainingRefused (bad input), TrainingFailed (with the trainer's own findings), TrainerKilled (a signal, named; or the
     environment's `limits.run_seconds`), TrainingStopped (SIGTERM, state saved).
@@ -75,12 +77,15 @@ def train(
         preflight = stack.enter_context(Preflight(out, begin_second, end)) if probe else None
         arguments = command[command.index(MODULE) + 1 :]
         child = ahead.take(MODULE, arguments, project.root, environment) or start(command, project.root, environment)
-        began = time.monotonic()
+        began, alone = time.monotonic(), False
         try:
             while (code := wait(child, POLL_SECONDS)) is None:
                 tail.read()
                 if preflight is not None:
                     preflight.look()
+                if not alone and (preflight is None or preflight.ended):
+                    alone = True
+                    when_alone()
                 if time.monotonic() - began > limit:
                     end(child)
                     raise TrainerKilled(

@@ -36,9 +36,13 @@ class Preflight:
         self._child = begin(self._second, ("--trace-steps", str(STEPS)))
         self._pending = True
 
+    @property
+    def ended(self) -> bool:
+        return self._child.poll() is not None
+
     def look(self) -> None:
         """Compare once both traces are there. Raises NotDeterministic."""
-        if self._pending and self._child.poll() is not None and self._first.is_file():
+        if self._pending and self.ended and self._first.is_file():
             self._compare()
 
     def finish(self) -> None:

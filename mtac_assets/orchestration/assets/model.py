@@ -97,6 +97,7 @@ def _train(
 
     A pack that is there already (damaged, or to be made again) is replaced only by a whole one, and only by the same weights.
     """
+    from mtac_assets.evaluation.launch import beginning
     from mtac_assets.provenance.plan import trained_before
     from mtac_assets.tracking.description import training
     from mtac_assets.training.launch import train
@@ -105,9 +106,21 @@ def _train(
     sealed = (folder / PACK_LIST).is_file()
     out = place.project.state.runs / context.run_id / folder.name if sealed else folder
     with mlflow.start(training(resolved, declaration, dagster_run_id=context.run_id)) as recorder:
-        with recorder.watching(out / "progress.jsonl"), pipes_environment(context) as environment:
-            first = not trained_before(place.project, place.name, declaration)
-            train(place.project, resolved, out, context.run_id, pipes=environment, probe=first)
+        first = not trained_before(place.project, place.name, declaration)
+        with (
+            recorder.watching(out / "progress.jsonl"),
+            pipes_environment(context) as environment,
+            beginning(place.project, resolved) as begin_evaluation,
+        ):
+            train(
+                place.project,
+                resolved,
+                out,
+                context.run_id,
+                pipes=environment,
+                probe=first,
+                when_alone=begin_evaluation,
+            )
         if sealed:
             _require_same_weights(folder, out)
             publish_folder(out, folder)
