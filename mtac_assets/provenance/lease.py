@@ -3,7 +3,8 @@
 A lease is a small JSON document changed under an exclusive file lock. Taking it over raises its token; a commit runs
 inside `Lease.fence()`, which holds the lock and refuses when the token has moved on (Kleppmann, "How to do distributed
 locking", 2016). Liveness is judged by the holder's process on the same host and by the time of its last renewal
-elsewhere.
+elsewhere: `Lease.kept()` renews while the work goes on. Nobody waits for ever: a worker that was halted in the middle of a
+commit keeps the lock, and whoever asks is told so.
 """
 
 from __future__ import annotations
@@ -11,18 +12,22 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from mtac_assets.provenance.files import read_json, write_json
 from mtac_assets.spec import clock
 from mtac_assets.spec.errors import Finding, MtacError
 
 DEFAULT_TTL = timedelta(seconds=120)
+WAIT_SECONDS = 10.0  # most commits take less; whoever asks during a longer one is refused, as by any holder at work
+POLL_SECONDS = 0.02
 
 
 class LeaseHeld(MtacError):
@@ -62,6 +67,29 @@ class Lease:
         with self.fence():
             write_json(self.path, _document(self.token, self.holder))
 
+    @contextmanager
+    def kept(self, every: timedelta = DEFAULT_TTL / 4) -> Generator[None]:
+        """Renewed in a thread while the block works, so that no other host takes it for dead. It ends by itself once the
+        lease is lost, which the next commit finds out."""
+        done = threading.Event()
+
+        def renewing() -> None:
+            while not done.wait(every.total_seconds()):
+                try:
+                    self.renew()
+                except LeaseHeld:
+                    continue  # a commit of our own is under way
+                except LeaseLost:
+                    return
+
+        thread = threading.Thread(target=renewing, name="lease", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
     def release(self) -> None:
         """Give the lease back; the token stays, so that a late worker is still refused."""
         with _locked(self.path):
@@ -91,10 +119,32 @@ def acquire(path: Path, *, ttl: timedelta = DEFAULT_TTL) -> Lease:
 
 @contextmanager
 def _locked(path: Path) -> Generator[None]:
+    """The lock of the lease at `path`. LeaseHeld where another worker keeps it for longer than a commit takes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(path.name + ".lock").open("a") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not _taken(stream):
+            if time.monotonic() > deadline:
+                document = _read(path)
+                raise LeaseHeld(
+                    Finding(
+                        f"{document['holder'] if document else 'a worker'} has been in the middle of a commit for "
+                        f"{WAIT_SECONDS:g} s",
+                        str(path),
+                        "one worker a result",
+                        "wait for it; where that process was halted (SIGSTOP, a frozen container), let it go on or end it",
+                    )
+                )
+            time.sleep(POLL_SECONDS)
         yield
+
+
+def _taken(stream: TextIO) -> bool:
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -44,6 +44,7 @@ def run(
     lease = acquire(out / LEASE)
     with ExitStack() as stack:
         stack.callback(lease.release)
+        stack.enter_context(lease.kept())
         finished = _finished(inputs, out)
         if finished:
             return finished
