@@ -44,6 +44,19 @@ def test_another_clone_rebuilds_it_from_the_id_alone(line: Line, model: dict[str
     assert clone.mtac("verify")["errors"] == []
 
 
+def test_a_model_whose_recipe_was_renamed_since_is_rebuilt_as_it_was(line: Line, model: dict[str, Any]) -> None:
+    defs = next(path.parent for path in line.root.rglob("recipe.yaml") if path.parent.name == "floods")
+    renamed = defs.with_name("inundations")
+    line.git("mv", str(defs), str(renamed))
+    recipe = renamed / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("name: floods", "name: inundations"))
+    line.git("commit", "-q", "-a", "-m", "Rename the recipe")
+    assert any("inundations" in str(one) for one in line.mtac("check")["checked"])
+    done = line.mtac("reproduce", model["model_id"], "--by", "ada")
+    assert done["verdict"] == "identical"
+    assert line.mtac("show", model["model_id"])["recipe"] == "floods"
+
+
 def test_a_changed_day_in_the_store_is_refused_by_name(line: Line, model: dict[str, Any]) -> None:
     commit = line.git("rev-parse", f"refs/mtac/models/{model['model_id']}")
     pointer = line.git("show", f"{commit}:model/data/tides/2024-01-03.parquet.dvc")
