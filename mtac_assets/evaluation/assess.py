@@ -50,15 +50,18 @@ def assess(
     others = {name: rows.with_scores(values, f"scores of {name}") for name, values in baselines.items()}
     if champion is not None:
         others["champion"] = rows.with_scores(champion, "scores of the champion")
-    measured = {name: measure(part, resampling) for name, part in {"model": rows, **others}.items()}
-    documents = {
-        name: {metric: value.document() for metric, value in values.items()} for name, values in measured.items()
-    }
-    reference = reference_of(baselines)
     kept = {
         name: {metric: resampled(part, metric, resampling) for metric in METRICS}
         for name, part in {"model": rows, **others}.items()
     }
+    measured = {
+        name: measure(part, resampling, drawn={metric: one.values for metric, one in kept[name].items()})
+        for name, part in {"model": rows, **others}.items()
+    }
+    documents = {
+        name: {metric: value.document() for metric, value in values.items()} for name, values in measured.items()
+    }
+    reference = reference_of(baselines)
     return {
         "metrics": documents["model"],
         "baselines": {name: documents[name] for name in baselines},

@@ -98,13 +98,14 @@ def resampled(rows: ScoredRows, metric: str, resampling: Resampling) -> Resample
         nothing = np.empty(0)
         return Resampled(metric, rows.rows, None, nothing, nothing, nothing, reason)
     statistic = METRICS[metric].statistic(rows)
+    values = statistic.values(resampling.counts)
     return Resampled(
         metric,
         rows.rows,
         float(statistic.values(np.ones((1, D)))[0]),
         statistic.values(np.ones((D, D)) - np.eye(D)),
-        statistic.values(resampling.counts),
-        statistic.derivatives(resampling.counts),
+        values,
+        statistic.derivatives(resampling.counts, values),
     )
 
 

@@ -22,7 +22,7 @@ THRESHOLDS_AT_ONCE = 128  # R x 128 numbers at a time stay in the cache; larger 
 class DayStatistic(Protocol):
     def values(self, W: np.ndarray) -> np.ndarray: ...
 
-    def derivatives(self, W: np.ndarray) -> np.ndarray: ...
+    def derivatives(self, W: np.ndarray, values: np.ndarray) -> np.ndarray: ...
 
 
 def _divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
@@ -46,9 +46,9 @@ class MeanStatistic:
     def values(self, W: np.ndarray) -> np.ndarray:
         return _divide(W @ self.sums, W @ self.counts)
 
-    def derivatives(self, W: np.ndarray) -> np.ndarray:
+    def derivatives(self, W: np.ndarray, values: np.ndarray) -> np.ndarray:
         total = (W @ self.counts)[:, None]
-        return _divide(self.sums - self.values(W)[:, None] * self.counts, np.broadcast_to(total, W.shape))
+        return _divide(self.sums - values[:, None] * self.counts, np.broadcast_to(total, W.shape))
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,10 +85,10 @@ class PairStatistic:
     def values(self, W: np.ndarray) -> np.ndarray:
         return _divide(((W @ self.wins) * W).sum(axis=1), (W @ self.positives) * (W @ self.negatives))
 
-    def derivatives(self, W: np.ndarray) -> np.ndarray:
+    def derivatives(self, W: np.ndarray, values: np.ndarray) -> np.ndarray:
         P, N = (W @ self.positives)[:, None], (W @ self.negatives)[:, None]
         of_pairs = W @ self.wins.T + W @ self.wins
-        of_counts = self.values(W)[:, None] * (self.positives * N + self.negatives * P)
+        of_counts = values[:, None] * (self.positives * N + self.negatives * P)
         return _divide(of_pairs - of_counts, np.broadcast_to(P * N, W.shape))
 
 
@@ -139,7 +139,7 @@ class PrecisionStatistic:
             total += (at * true / np.maximum(above, 1e-300)).sum(axis=1)
         return _divide(total, W @ self._positives())
 
-    def derivatives(self, W: np.ndarray) -> np.ndarray:
+    def derivatives(self, W: np.ndarray, values: np.ndarray) -> np.ndarray:
         total = np.zeros_like(W, dtype=float)
         for thresholds in self._blocks():
             day_at, day_true, day_above = self._counts(thresholds)
@@ -147,7 +147,7 @@ class PrecisionStatistic:
             precision = true / above
             total += precision @ day_at.T + (at / above) @ day_true.T - (at * precision / above) @ day_above.T
         positives = self._positives()
-        return _divide(total - self.values(W)[:, None] * positives, np.broadcast_to((W @ positives)[:, None], W.shape))
+        return _divide(total - values[:, None] * positives, np.broadcast_to((W @ positives)[:, None], W.shape))
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +166,7 @@ class CalibrationStatistic:
     def values(self, W: np.ndarray) -> np.ndarray:
         return _divide(np.abs(W @ self.gaps).sum(axis=1), W @ self.counts)
 
-    def derivatives(self, W: np.ndarray) -> np.ndarray:
+    def derivatives(self, W: np.ndarray, values: np.ndarray) -> np.ndarray:
         signed = np.sign(W @ self.gaps) @ self.gaps.T
         total = np.broadcast_to((W @ self.counts)[:, None], W.shape)
-        return _divide(signed - self.values(W)[:, None] * self.counts, total)
+        return _divide(signed - values[:, None] * self.counts, total)

@@ -13,7 +13,7 @@ A metric that rows do not define (one class only) has no value and says why; not
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,13 +117,19 @@ def point(rows: ScoredRows, metric: str) -> float | None:
 
 
 def measure(
-    rows: ScoredRows, resampling: Resampling, metrics: tuple[str, ...] = tuple(METRICS)
+    rows: ScoredRows,
+    resampling: Resampling,
+    metrics: tuple[str, ...] = tuple(METRICS),
+    *,
+    drawn: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, MetricValue]:
-    """Each metric's value and interval; `resampling` is over the days of `rows.day_keys`."""
-    return {name: _measure(rows, METRICS[name], resampling) for name in metrics}
+    """Each metric's value and interval; `resampling` is over the days of `rows.day_keys`. `drawn`: values [R] in the resamples
+    of metrics for which they are known already."""
+    known = drawn or {}
+    return {name: _measure(rows, METRICS[name], resampling, known.get(name)) for name in metrics}
 
 
-def _measure(rows: ScoredRows, metric: Metric, resampling: Resampling) -> MetricValue:
+def _measure(rows: ScoredRows, metric: Metric, resampling: Resampling, drawn: np.ndarray | None) -> MetricValue:
     assert resampling.counts.shape[1] == rows.day_count
     if metric.needs_both and rows.single_class:
         return MetricValue(None, None, None, f"all {rows.rows} rows have the label {int(rows.labels[0])}")
@@ -132,7 +138,7 @@ def _measure(rows: ScoredRows, metric: Metric, resampling: Resampling) -> Metric
     days = len(np.unique(rows.day))
     if days < MIN_DAYS:
         return MetricValue(value, None, None, f"{days} days are too few to resample")
-    resampled = statistic.values(resampling.counts)
+    resampled = statistic.values(resampling.counts) if drawn is None else drawn
     defined = resampled[~np.isnan(resampled)]
     undefined = len(resampled) - len(defined)
     if undefined > MAX_UNDEFINED * len(resampled):
