@@ -47,8 +47,8 @@ up: $(STAMP)  ## Dagster, its daemon and MLflow on loopback
 bench: $(STAMP_DEV)  ## the benchmarks, as ratios; results under benchmarks/results/
 	@$(BIN)/python -m benchmarks
 
-bench-monitoring: $(STAMP_DEV)  ## drift: false alarms, power, speed (8 minutes)
-	@$(BIN)/python -m benchmarks monitoring
+bench-monitoring: $(STAMP_DEV)  ## drift: false alarms, power, speed; the gate: error, power (12 minutes)
+	@$(BIN)/python -m benchmarks monitoring gate
 
 lint: $(STAMP_DEV)  ## ruff, pyright, import rules
 	@$(BIN)/ruff check .

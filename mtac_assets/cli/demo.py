@@ -11,7 +11,7 @@ from mtac_assets.cli.app import app
 from mtac_assets.cli.output import Json
 
 if TYPE_CHECKING:
-    from mtac_assets.promotion.decide import Decision
+    from mtac_assets.promotion.transition import Decision
     from mtac_assets.spec.project import Project
 
 RECIPE = "flight_delays"

@@ -13,18 +13,18 @@ from mtac_assets.cli.output import Json
 from mtac_assets.spec.errors import EXIT_CHECK_FAILED
 
 if TYPE_CHECKING:
-    from mtac_assets.promotion.decide import Decision
+    from mtac_assets.promotion.transition import Decision
 
 
 @app.command()
 def promote(model_id: ModelId, reason: Reason, by: By = None, json: Json = False) -> int:
-    """Make a model the champion if every gate passes. Promoted or refused, the ledger keeps each verdict."""
+    """Make a model the champion if every gate passes. Promoted, refused or in its shadow period: the ledger keeps each verdict."""
     from mtac_assets.promotion.decide import promote
     from mtac_assets.spec.project import find_project
 
     decision = promote(find_project(), model_id, by=person(by), reason=reason, echo=output.note)
     _show(decision, json)
-    return 0 if decision.promoted else EXIT_CHECK_FAILED
+    return 0 if decision.promoted or decision.in_shadow else EXIT_CHECK_FAILED
 
 
 @app.command()
@@ -56,6 +56,10 @@ def print_decision(decision: Decision) -> None:
 
     out = output.console()
     word = "[bold green]champion[/]" if decision.promoted else "[bold red]refused[/]"
+    if decision.in_shadow:
+        begun = decision.entry.evidence["shadow"]
+        days = f"the first {begun['settings']['days']} days with labels from {begun['live_from']} on decide"
+        word = f"[bold yellow]in shadow[/]: {days}"
     before = f"  [dim]before it: {decision.previous}[/]" if decision.previous else ""
     out.print(f"{decision.model_id}  {word}{before}")
     width = max((len(verdict.gate) for verdict in decision.verdicts), default=0)

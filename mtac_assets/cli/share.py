@@ -70,7 +70,7 @@ def gc(
         word = "frees" if yes else "would free"
         size = garbage.bytes / MEGABYTE
         output.console().print(f"{word} {size:.1f} MB: {len(garbage.models)} models, {len(garbage.objects)} objects")
-        if garbage.models and not yes:
+        if (garbage.models or garbage.folders) and not yes:
             output.console().print("[dim]nothing was removed; add --yes[/]")
     if yes:
         collect(project, garbage)

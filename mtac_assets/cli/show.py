@@ -46,6 +46,7 @@ def model_document(project: Project, prefix: str) -> dict[str, Any]:
             "actor": e.actor,
             "reason": e.reason,
             "verdict": e.evidence.get("verdict"),
+            "approved_by": e.evidence.get("approved_by", e.actor),
         }
         for e in ledger.history(project, project.environment.name, summary.recipe)
         if e.model_id == summary.model_id
@@ -58,7 +59,7 @@ def model_document(project: Project, prefix: str) -> dict[str, Any]:
         "schema_version": 1,
         **summary.document(),
         "metrics": in_order(summary.metrics, METRICS),
-        "approved_by": approvals[-1]["actor"] if approvals else None,
+        "approved_by": approvals[-1]["approved_by"] if approvals else None,
         "baselines": in_order(report.get("baselines", {}), BASELINES),
         "test": report.get("test"),
         "training": {

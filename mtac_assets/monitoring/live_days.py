@@ -11,6 +11,7 @@ from mtac_assets.monitoring.errors import MonitoringError
 from mtac_assets.spec.errors import Finding, raise_all
 
 if TYPE_CHECKING:
+    from mtac_assets.spec.project import Project
     from mtac_assets.spec.resolved import ResolvedRecipe
 
 
@@ -37,6 +38,22 @@ def first_live_day(resolved: ResolvedRecipe) -> date:
             )
         )
     return resolved.as_of + timedelta(days=resolved.fields["window"]["test_days"])
+
+
+def first_day_to_come(project: Project, model_id: str) -> str | None:
+    """From which day on live rows tell of the model's future: after its test days and after every day that is there now.
+
+    None for a recipe without time. Raises MonitoringError where its pack is not here.
+    """
+    from mtac_assets.data.partitions import present
+    from mtac_assets.monitoring.scorer import open_model
+
+    resolved = open_model(project, model_id).resolved
+    if resolved.as_of is None or resolved.fields["window"] is None:
+        return None
+    there = present(project.state.data, resolved.fields["data"]["rows"], project.state.cache)
+    newest = (date.fromisoformat(max(there)) + timedelta(days=1)).isoformat() if there else ""
+    return max(first_live_day(resolved).isoformat(), newest)
 
 
 def live_days(resolved: ResolvedRecipe, keys: Iterable[str]) -> tuple[str, ...]:

@@ -33,6 +33,10 @@ def performance_name(recipe: str) -> str:
     return f"{recipe}_performance"
 
 
+def live_decisions_name(recipe: str) -> str:
+    return f"{recipe}_live_decisions"
+
+
 def train_name(recipe: str) -> str:
     return f"{recipe}_train"
 

@@ -18,6 +18,7 @@ from mtac_assets.orchestration.assets.report import report_asset
 from mtac_assets.orchestration.assets.reproduction import reproduction_asset
 from mtac_assets.orchestration.assets.training_set import training_set_asset
 from mtac_assets.orchestration.jobs import features_job, promote_job, reproduce_job, train_job, watch_jobs
+from mtac_assets.orchestration.live_decisions import live_decisions_job
 from mtac_assets.orchestration.place import RecipePlace, recipe_place
 from mtac_assets.orchestration.rollback import rollback_job
 from mtac_assets.orchestration.scaffold import RecipeScaffolder
@@ -59,7 +60,7 @@ class TrainingRecipe(dg.Component, dg.Model, dg.Resolvable):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         place = recipe_place(Path(context.path))
         line = line_job(place)
-        watching = watch_jobs(place)
+        watching = [*watch_jobs(place), *([live_decisions_job(place)] if place.recipe.window is not None else [])]
         cron = place.recipe.triggers.schedule
         return dg.Definitions(
             assets=[

@@ -14,7 +14,7 @@ from mtac_assets.provenance.git import Repository
 from mtac_assets.spec import recipe_checks, yaml
 from mtac_assets.spec.errors import Finding, raise_all
 from mtac_assets.spec.project import Project
-from mtac_assets.spec.recipe import Gates, Recipe
+from mtac_assets.spec.recipe import Gates, Recipe, Rollback, Shadow
 from mtac_assets.spec.validate import validate
 
 WORKING_TREE = "working tree"
@@ -22,10 +22,12 @@ WORKING_TREE = "working tree"
 
 @dataclass(frozen=True)
 class ApprovedGates:
-    """The gates of a recipe and where they were read. `digest` is what the ledger keeps."""
+    """The gates of a recipe, what it asks of live rows, and where they were read. `digest` is what the ledger keeps."""
 
     gates: Gates
     source: str
+    shadow: Shadow | None = None
+    rollback: Rollback | None = None
 
     @property
     def digest(self) -> str:
@@ -40,14 +42,14 @@ def approved_gates(project: Project, recipe: str) -> ApprovedGates:
     if "*" in patterns:
         if not path.is_file():
             raise PromotionError(_absent(recipe, display, WORKING_TREE))
-        return ApprovedGates(_gates(path.read_bytes(), display), WORKING_TREE)
+        return _approved(path.read_bytes(), display, WORKING_TREE)
     repository = Repository.at(project.root)
     branch = _approved_branch(repository, patterns)
     name = f"{branch}:{repository.prefix}{path.relative_to(project.root).as_posix()}"
     content = repository.read([name])[name]
     if content is None:
         raise PromotionError(_absent(recipe, display, branch))
-    return ApprovedGates(_gates(content, f"{branch}:{display}"), branch)
+    return _approved(content, f"{branch}:{display}", branch)
 
 
 def branches_containing(repository: Repository, commit: str) -> tuple[str, ...]:
@@ -78,11 +80,12 @@ def _approved_branch(repository: Repository, patterns: tuple[str, ...]) -> str:
     )
 
 
-def _gates(content: bytes, name: str) -> Gates:
+def _approved(content: bytes, name: str, source: str) -> ApprovedGates:
     validated = validate(Recipe, yaml.parse(content, name), recipe_checks.CHECKS)
     raise_all(PromotionError, validated.findings)
     assert validated.model is not None
-    return validated.model.gates
+    triggers = validated.model.triggers
+    return ApprovedGates(validated.model.gates, source, triggers.shadow, triggers.rollback)
 
 
 def _absent(recipe: str, path: str, source: str) -> Finding:

@@ -7,52 +7,25 @@ again. MLflow follows afterwards (`view.settle`); when it is down the decision s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from mtac_assets.promotion import view
-from mtac_assets.promotion.approved import ApprovedGates, approved_gates
+from mtac_assets.monitoring.live_days import first_day_to_come
+from mtac_assets.promotion import under_way
+from mtac_assets.promotion.approved import approved_gates
 from mtac_assets.promotion.errors import PromotionError, PromotionFrozen
 from mtac_assets.promotion.gates import judge
 from mtac_assets.promotion.gather import gather
+from mtac_assets.promotion.transition import Decision, Draft, evidence_of, follow, require_sound_ledger, write
+from mtac_assets.promotion.under_way import LIVE_FROM, PROMOTE, REFUSE, ROLLBACK, SHADOW, SHADOW_GATE
 from mtac_assets.promotion.verdict import Verdict
-from mtac_assets.provenance import ledger, ledger_check, refs
+from mtac_assets.provenance import ledger, refs
 from mtac_assets.provenance.files import read_json, write_json
-from mtac_assets.provenance.git import GitError, Repository
-from mtac_assets.provenance.ledger import Entry, LedgerMoved
-from mtac_assets.spec.errors import Finding, raise_all
+from mtac_assets.provenance.git import GitError
+from mtac_assets.provenance.ledger import Entry
+from mtac_assets.spec.errors import Finding
 from mtac_assets.spec.project import Project
-from mtac_assets.tracking.errors import TrackingError
 
-PROMOTE = "promote"
-REFUSE = "refuse"
-ROLLBACK = "rollback"
 SETTLED = "settled.json"  # environment to the ledger's head of which MLflow knows all
-
-
-@dataclass(frozen=True)
-class Decision:
-    """One decision as it stands in the ledger. `previous`: the champion before it. `warnings`: what is still to follow."""
-
-    model_id: str
-    recipe: str
-    promoted: bool
-    previous: str | None
-    verdicts: Sequence[Verdict]
-    entry: Entry
-    warnings: Sequence[str]
-
-    def document(self) -> dict[str, Any]:
-        return {
-            "schema_version": 1,
-            "model_id": self.model_id,
-            "recipe": self.recipe,
-            "promoted": self.promoted,
-            "previous": self.previous,
-            "verdicts": [verdict.document() for verdict in self.verdicts],
-            "ledger": {"sequence": self.entry.sequence, "commit": self.entry.commit},
-            "warnings": list(self.warnings),
-        }
 
 
 def promote(
@@ -63,79 +36,80 @@ def promote(
     reason: str,
     echo: Callable[[str], None] = lambda _: None,
 ) -> Decision:
-    """Judge a model and, if every gate passes, make it the champion of its recipe. Both outcomes are ledger entries.
+    """Judge a model and, if every gate passes, make it the champion of its recipe. All outcomes are ledger entries.
 
-    Promoting the present champion again is a no-op that returns its entry. Raises UnknownModelError, PromotionFrozen,
-    PromotionError where the evidence cannot be gathered.
+    Where the approved recipe asks for a shadow period and there is a champion to stand beside, a model that passes enters its
+    shadow instead: live labels decide (`live.conclude`), once. Promoting the present champion, or a model in its shadow, again is
+    a no-op that returns its entry. Raises UnknownModelError, PromotionFrozen, PromotionError where the evidence cannot be gathered.
     """
-    environment = project.environment.name
     summary = refs.find_model(project, refs.resolve_id(project, prefix))
-    _require_sound_ledger(project)
-    while True:
-        head = ledger.head(project, environment)
-        entries = ledger.history(project, environment, summary.recipe)
-        champion = ledger.champion(entries, summary.recipe)
+    recipe = summary.recipe
+
+    def judged(entries: list[Entry]) -> Draft | Decision:
+        champion = ledger.champion(entries, recipe)
         if champion is not None and champion.model_id == summary.model_id:
-            return Decision(
-                summary.model_id, summary.recipe, True, None, (), champion, _follow(project, summary.recipe)
-            )
-        approved = approved_gates(project, summary.recipe)
+            return Decision(summary.model_id, recipe, True, None, (), champion, follow(project, recipe))
+        begun = next((each for each in under_way.shadows(entries) if each.model_id == summary.model_id), None)
+        previous = champion.model_id if champion is not None else None
+        if begun is not None:
+            return Decision(summary.model_id, recipe, False, previous, (), begun.entry, ())
+        approved = approved_gates(project, recipe)
         evidence = gather(project, summary, champion, entries, approved.gates, by, echo)
         verdicts = judge(evidence, approved.gates, project.environment.promotion)
-        promoted = all(verdict.passed for verdict in verdicts)
-        try:
-            entry = ledger.append(
-                project,
-                environment,
-                kind=PROMOTE if promoted else REFUSE,
-                recipe=summary.recipe,
-                model_id=summary.model_id,
-                actor=by,
-                reason=reason,
-                evidence=_evidence(verdicts, approved, champion, summary.commit),
-                expect=head,
-            )
-        except LedgerMoved:
-            echo("another decision was written meanwhile; judging again")
-            continue
-        previous = champion.model_id if champion is not None else None
-        warnings = _follow(project, summary.recipe) if promoted else ()
-        return Decision(summary.model_id, summary.recipe, promoted, previous, verdicts, entry, warnings)
+        shadow = approved.shadow if previous is not None else None
+        if shadow is not None and (before := under_way.refused_in_shadow(entries, summary.model_id)) is not None:
+            verdicts.append(_judged_before(before))
+        kept = evidence_of(verdicts, approved, previous, summary.commit)
+        if not all(verdict.passed for verdict in verdicts):
+            return Draft(REFUSE, summary.model_id, by, reason, previous, verdicts, kept)
+        live_from = first_day_to_come(project, summary.model_id)
+        if shadow is None:
+            return Draft(PROMOTE, summary.model_id, by, reason, previous, verdicts, kept | {LIVE_FROM: live_from})
+        begins = {"settings": shadow.model_dump(mode="json"), LIVE_FROM: live_from}
+        return Draft(SHADOW, summary.model_id, by, reason, previous, verdicts, kept | {SHADOW_GATE: begins})
+
+    decision = write(project, recipe, judged, echo)
+    assert decision is not None, "a person who asks is answered"
+    return decision
 
 
 def rollback(project: Project, recipe: str, *, by: str, reason: str) -> Decision:
     """Make the champion before the present one champion again, if its pack and commit are intact and `by` may approve."""
-    environment = project.environment.name
-    _require_sound_ledger(project)
-    while True:
-        head = ledger.head(project, environment)
-        entries = ledger.history(project, environment, recipe)
+
+    def judged(entries: list[Entry]) -> Draft:
         present, former = _last_two(entries, recipe)
-        summary = refs.find_model(project, former)
-        approved = approved_gates(project, recipe)
-        evidence = gather(project, summary, None, entries, approved.gates, by, rejudge=False)
-        verdicts = [
-            verdict
-            for verdict in judge(evidence, approved.gates, project.environment.promotion)
-            if verdict.gate in ("integrity", "data_stamps", "reproduction", "approval")
-        ]
-        promoted = all(verdict.passed for verdict in verdicts)
-        try:
-            entry = ledger.append(
-                project,
-                environment,
-                kind=ROLLBACK if promoted else REFUSE,
-                recipe=recipe,
-                model_id=former,
-                actor=by,
-                reason=reason,
-                evidence={**_evidence(verdicts, approved, None, summary.commit), "from": present},
-                expect=head,
-            )
-        except LedgerMoved:
-            continue
-        warnings = _follow(project, recipe) if promoted else ()
-        return Decision(former, recipe, promoted, present, verdicts, entry, warnings)
+        return taken_back(project, recipe, entries, present, former, by=by, reason=reason)
+
+    decision = write(project, recipe, judged)
+    assert decision is not None, "a person who asks is answered"
+    return decision
+
+
+def taken_back(
+    project: Project,
+    recipe: str,
+    entries: Sequence[Entry],
+    present: str,
+    former: str,
+    *,
+    by: str,
+    reason: str,
+    approved_by: str | None = None,
+    live: Mapping[str, Any] | None = None,
+) -> Draft:
+    """A rollback to `former`, or the refusal of one. `approved_by`: whose approval counts where `by` is no person; `live`: what
+    live rows said."""
+    summary = refs.find_model(project, former)
+    approved = approved_gates(project, recipe)
+    evidence = gather(project, summary, None, entries, approved.gates, approved_by or by, rejudge=False)
+    verdicts = [
+        verdict
+        for verdict in judge(evidence, approved.gates, project.environment.promotion)
+        if verdict.gate in ("integrity", "data_stamps", "reproduction", "approval")
+    ]
+    kept = {**evidence_of(verdicts, approved, None, summary.commit), "from": present, **(live or {})}
+    kind = ROLLBACK if all(verdict.passed for verdict in verdicts) else REFUSE
+    return Draft(kind, former, by, reason, present, verdicts, kept)
 
 
 def settle_all(project: Project, *, ask_again: bool = False) -> list[str]:
@@ -150,9 +124,9 @@ def settle_all(project: Project, *, ask_again: bool = False) -> list[str]:
         head = ledger.head(project, environment)
         if not head or (not ask_again and mark.is_file() and read_json(mark).get(environment) == head):
             return []
-        _require_sound_ledger(project)
+        require_sound_ledger(project)
         recipes = {entry.recipe for entry in ledger.entries(project, environment) if entry.recipe is not None}
-        warnings = [warning for recipe in sorted(recipes) for warning in _follow(project, recipe)]
+        warnings = [warning for recipe in sorted(recipes) for warning in follow(project, recipe)]
     except (GitError, PromotionFrozen) as error:
         return [f"MLflow does not follow the ledger: {finding.error}" for finding in error.findings]
     if not warnings:
@@ -161,54 +135,28 @@ def settle_all(project: Project, *, ask_again: bool = False) -> list[str]:
     return warnings
 
 
-def _follow(project: Project, recipe: str) -> tuple[str, ...]:
-    """Let MLflow follow the ledger. The decision stands whatever MLflow says; what is left to do is a warning."""
-    try:
-        moved = view.settle(project, recipe)
-    except TrackingError as error:
-        return (f"MLflow was not told yet ({error.findings[0].error}); the next mtac command tries again",)
-    return tuple(f"{one.finding().error}; it was put back and recorded" for one in moved)
-
-
 def _last_two(entries: Sequence[Entry], recipe: str) -> tuple[str, str]:
-    """The present champion and the newest champion before it that is another model."""
-    champions = [entry.model_id for entry in entries if entry.kind in ledger.CHAMPION_KINDS and entry.model_id]
-    if not champions:
+    """The present champion and the one that a rollback returns to."""
+    champion = ledger.champion(entries, recipe)
+    if champion is None or champion.model_id is None:
         raise PromotionError(
             Finding(f"{recipe} has no champion", "the ledger", "a champion to take back", "`mtac promote` makes one")
         )
-    present = champions[-1]
-    # A rollback undoes promotions one by one: what it led back to is not what it came from.
-    standing: list[str] = []
-    for entry in entries:
-        if entry.kind == PROMOTE and entry.model_id is not None:
-            standing.append(entry.model_id)
-        elif entry.kind == ROLLBACK and standing:
-            standing.pop()
-    former = next((model for model in reversed(standing) if model != present), None)
+    former = under_way.former_champion(entries)
     if former is None:
         raise PromotionError(
             Finding(
-                f"{recipe} has had no other champion than {present}",
+                f"{recipe} has had no other champion than {champion.model_id}",
                 "the ledger",
                 "an earlier champion to return to",
                 "promote another model instead",
             )
         )
-    return present, former
+    return champion.model_id, former
 
 
-def _evidence(
-    verdicts: Sequence[Verdict], approved: ApprovedGates, champion: Entry | None, commit: str
-) -> Mapping[str, Any]:
-    return {
-        "verdicts": [verdict.document() for verdict in verdicts],
-        "gates": {"digest": approved.digest, "source": approved.source},
-        "judged_against": champion.model_id if champion is not None else None,
-        "commit": commit,
-    }
-
-
-def _require_sound_ledger(project: Project) -> None:
-    """A ledger that does not verify decides nothing."""
-    raise_all(PromotionFrozen, ledger_check.check(Repository.at(project.root), project.environment.name))
+def _judged_before(entry: Entry) -> Verdict:
+    """Live rows have said no to this model: asked often enough, they would say yes to any."""
+    said = next(verdict for verdict in entry.evidence["verdicts"] if verdict["gate"] == SHADOW_GATE)
+    reason = f"refused at the end of its shadow period (entry {entry.sequence}): {said['reason']}"
+    return Verdict(SHADOW_GATE, False, reason, {"entry": entry.sequence})

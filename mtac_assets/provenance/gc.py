@@ -1,14 +1,15 @@
 """Clean-up: models that nothing needs any more, and the objects that only they needed.
 
 Belongs here: saying what would go and what it would free (`find_garbage`), and letting it go (`collect`). A model that the ledger
-of any environment ever named stays, and so do the newest of each recipe. Only this machine's store is ever cleaned: a remote
+of any environment ever named stays, and so do the newest of each recipe, with their scores and drift verdicts: what a decision
+rested on can be looked at again. What was scored by a model that is no longer recorded goes. Only this machine's store is ever cleaned: a remote
 that others read is theirs too.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,12 +54,13 @@ def find_garbage(project: Project, keep_newest: int) -> Garbage:
             kept[summary.model_id] = f"one of the newest {keep_newest} of {summary.recipe}"
     dropped = {summary.model_id: summary.commit for summary in summaries if summary.model_id not in kept}
     objects = _unneeded_objects(project, repository, kept)
-    folders = tuple(
-        folder
-        for model_id in dropped
-        for folder in (project.state.models / model_id, project.state.reports / model_id)
-        if folder.is_dir()
-    )
+    state = project.state
+    unneeded = _watched(project, lambda model_id: model_id not in kept.keys() | named)
+    for model_id in dropped:
+        decisions = state.reports / "decisions"
+        unneeded += [state.models / model_id, state.reports / model_id]
+        unneeded += [decisions / model_id, decisions / f"{model_id}-champion"]
+    folders = tuple(folder for folder in unneeded if folder.is_dir())
     size = sum(path.stat().st_size for path in objects) + sum(_size(folder) for folder in folders)
     return Garbage(dropped, objects, folders, size, kept)
 
@@ -94,6 +96,12 @@ def collect(project: Project, garbage: Garbage) -> None:
         path.unlink(missing_ok=True)
     for folder in garbage.folders:
         shutil.rmtree(folder)
+
+
+def _watched(project: Project, unneeded: Callable[[str], bool]) -> list[Path]:
+    """Folders of scores and of drift verdicts, of models that `unneeded` says so of."""
+    parents = (project.state.predictions, project.state.drift)
+    return [folder for parent in parents for folder in sorted(parent.glob("*/*")) if unneeded(folder.name)]
 
 
 def _named_in_ledgers(repository: Repository) -> set[str]:

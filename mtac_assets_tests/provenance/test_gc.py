@@ -35,6 +35,23 @@ def test_champions_and_the_newest_stay_whole_and_the_rest_goes(three: tuple[Any,
     assert not (shop.project.state.models / second).exists()
 
 
+def test_scores_and_verdicts_go_with_their_model_and_stay_with_it(three: tuple[Any, list[str]]) -> None:
+    shop, (first, second, third) = three
+    state = shop.project.state
+    promote(shop, first)
+    for model_id in (first, second, third, "demand-0123456789ab"):  # the last one was collected by a gc that was killed
+        for parent in (state.predictions, state.drift):
+            folder = parent / "demand" / model_id
+            folder.mkdir(parents=True)
+            (folder / "2024-01-01.json").write_bytes(b"{}")
+    before = find_garbage(shop.project, keep_newest=1)
+    collect(shop.project, before)
+    for parent in (state.predictions, state.drift):
+        assert {folder.name for folder in (parent / "demand").iterdir()} == {first, third}
+    again = find_garbage(shop.project, keep_newest=1)
+    assert (again.models, again.folders, again.bytes) == ({}, (), 0)
+
+
 def test_a_model_promoted_meanwhile_is_not_collected(three: tuple[Any, list[str]]) -> None:
     shop, (first, _, _) = three
     garbage = find_garbage(shop.project, keep_newest=1)

@@ -1,6 +1,6 @@
 """A recipe's champion: a person asks that one as-of date's model be promoted, the gates decide, the ledger keeps it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -15,8 +15,7 @@ from mtac_assets.orchestration.recorded import recorded_model
 
 if TYPE_CHECKING:
     from mtac_assets.orchestration.place import RecipePlace
-    from mtac_assets.promotion.decide import Decision
-    from mtac_assets.promotion.verdict import Verdict
+    from mtac_assets.promotion.transition import Decision
 
 GATES_CHECK = "gates"
 
@@ -30,7 +29,7 @@ class Approval(dg.Config):
 
 
 def champion_asset(place: "RecipePlace") -> dg.AssetsDefinition:
-    """Judge and promote. A refusal fails the run and materializes nothing: the champion stays what it was."""
+    """Judge and promote. A refusal fails the run; it and the beginning of a shadow period materialize nothing: the champion stays."""
     recipe, window = place.recipe, place.recipe.window
 
     @dg.asset(
@@ -39,6 +38,7 @@ def champion_asset(place: "RecipePlace") -> dg.AssetsDefinition:
         group_name=place.name,
         owners=[recipe.owner] if recipe.owner else None,
         kinds={"git", "mlflow"},
+        output_required=False,
         deps=[place.key("report"), place.key("reproduction")],
         partitions_def=as_of_partitions(window, place.rows) if window else None,
         check_specs=[
@@ -60,7 +60,13 @@ def champion_asset(place: "RecipePlace") -> dg.AssetsDefinition:
             decision = promote(place.project, model_id, by=config.by, reason=config.reason, echo=context.log.info)
         for warning in decision.warnings:
             context.log.warning(warning)
-        verdicts = _table(decision.verdicts)
+        verdicts = _table(decision)
+        if decision.in_shadow:
+            context.log.info(
+                f"{model_id} is in its shadow period: live labels decide (docs/monitoring.md); the champion stays"
+            )
+            yield dg.AssetCheckResult(check_name=GATES_CHECK, passed=True, metadata={"verdicts": verdicts})
+            return
         if not decision.promoted:
             yield dg.AssetCheckResult(check_name=GATES_CHECK, passed=False, metadata={"verdicts": verdicts})
             raise _refused(decision)
@@ -85,15 +91,17 @@ def _refused(decision: "Decision") -> dg.Failure:
     failed = [verdict for verdict in decision.verdicts if not verdict.passed]
     return dg.Failure(
         description=f"{decision.model_id} is refused: " + "; ".join(f"{one.gate}: {one.reason}" for one in failed),
-        metadata={"verdicts": _table(decision.verdicts), "ledger entry": decision.entry.sequence},
+        metadata={"verdicts": _table(decision), "ledger entry": decision.entry.sequence},
         allow_retries=False,
     )
 
 
-def _table(verdicts: "Sequence[Verdict]") -> dg.MetadataValue:
-    if not verdicts:
-        return dg.MetadataValue.text("it is the champion already")
+def _table(decision: "Decision") -> dg.MetadataValue:
+    if not decision.verdicts:
+        return dg.MetadataValue.text(
+            "it is in its shadow already" if decision.in_shadow else "it is the champion already"
+        )
     return metadata.table(
         ["gate", "verdict", "reason"],
-        [[verdict.gate, "passed" if verdict.passed else "**failed**", verdict.reason] for verdict in verdicts],
+        [[verdict.gate, "passed" if verdict.passed else "**failed**", verdict.reason] for verdict in decision.verdicts],
     )

@@ -1,4 +1,4 @@
-"""A recipe's predictions: the champion's scores of each day, and its challengers' where the recipe wants a shadow period."""
+"""A recipe's predictions: the champion's scores of each day, and those of the models that it is compared with on live rows."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 def predictions_asset(place: "RecipePlace") -> dg.AssetsDefinition:
     """Score the requested days. Without a champion there is nothing to do, and the assets after it are skipped."""
     recipe = place.recipe
-    shadow = recipe.triggers.shadow is not None
 
     @dg.asset(
         key=place.key("predictions"),
-        description=f"Scores of `{recipe.name}` by its champion"
-        + (", and by its challengers in the champion's shadow." if shadow else "."),
+        description=f"Scores of `{recipe.name}` by its champion, by challengers in its shadow, and by its predecessor while it is "
+        "on probation.",
         group_name=place.name,
         owners=[recipe.owner] if recipe.owner else None,
         kinds={"pytorch", "parquet"},
@@ -37,7 +36,7 @@ def predictions_asset(place: "RecipePlace") -> dg.AssetsDefinition:
     )
     def score_days(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
         with as_failure():
-            models = watched_models(place, shadow=shadow)
+            models = watched_models(place)
             scored = [(model, _score(context, place, model)) for model in models]
         if not models:
             context.log.info(f"{place.name} has no champion yet: nothing scores")
@@ -65,7 +64,7 @@ def _score(context: dg.AssetExecutionContext, place: "RecipePlace", model: Watch
 
 
 def _materialized(scored: "list[tuple[Watched, tuple[DayScores, ...]]]") -> list[Materialized]:
-    """One event a day: the champion's digest is the day's version, the challengers stand in a table beside it."""
+    """One event a day: the champion's digest is the day's version, the others stand in a table beside it."""
     first = scored[0][0]
     found: dict[str, list[list[object]]] = {}
     for model, days in scored:

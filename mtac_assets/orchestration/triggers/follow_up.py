@@ -4,19 +4,16 @@ marked as stale. It trains nothing."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from mtac_assets.orchestration.jobs import RECIPE_TAG, features_name
-from mtac_assets.orchestration.triggers.attempts import Patience, attempts
 from mtac_assets.orchestration.triggers.challenger import load_any
 from mtac_assets.orchestration.triggers.sources import datasets_of
 from mtac_assets.orchestration.triggers.surroundings import Stillness
-from mtac_assets.orchestration.triggers.tags import ARRIVAL, TRIGGER_TAG
-from mtac_assets.orchestration.triggers.work import Work, requested
+from mtac_assets.orchestration.triggers.tags import ARRIVAL
+from mtac_assets.orchestration.triggers.work import NAMED, held_words, recipe_work
 from mtac_assets.provenance.digest import digest_json
 
 if TYPE_CHECKING:
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
 EVERY_SECONDS = 10
 SCHEMA_VERSION = 1
 STALE = "stale"
-NAMED = 5
 
 
 def follow_up_name(recipe: str) -> str:
@@ -55,14 +51,17 @@ def follow_up_sensor(place: RecipePlace) -> dg.SensorDefinition:
         if stillness.still(states):
             return dg.SkipReason("no new data")
         wanted = stale_features(place)
-        work = _work(context.instance, place, wanted) if wanted else Work((), {})
+        work = recipe_work(
+            place, context.instance, "features", features_name(name), wanted,
+            trigger=ARRIVAL, partitioned=place.rows.partitions.kind == "daily",
+        )  # fmt: skip
         told: dict[str, str] = _told(context.cursor)
         stale = stale_models(project, name)
         digests = {each.model_id: digest_json(list(each.corrected))[:12] for each in stale}
         news = [each for each in stale if told.get(each.model_id) != digests[each.model_id]]
         if not wanted:
             stillness.settle(states)
-        said = "; ".join(f"features of {key}: {hold.reason}" for key, hold in list(work.held.items())[:NAMED])
+        said = held_words("features", work)
         return dg.SensorResult(
             run_requests=list(work.requests),
             skip_reason=None if work.requests else dg.SkipReason(said or "features are in step with the data"),
@@ -89,26 +88,6 @@ def stale_features(place: RecipePlace) -> dict[str, str]:
         if stored is None or stored.get("key") != key:
             wanted[day] = key[:12]
     return wanted
-
-
-def _work(instance: dg.DagsterInstance, place: RecipePlace, wanted: Mapping[str, str]) -> Work:
-    backoff = place.recipe.triggers.backoff
-    name = place.name
-
-    def evidence(keys: Sequence[str]) -> dict[str, Any]:
-        return {"recipe": name, "partitions": len(keys), "first": keys[0], "last": keys[-1]}
-
-    return requested(
-        f"{name}/features",
-        features_name(name),
-        wanted,
-        attempts(place.project, instance, features_name(name), {TRIGGER_TAG: ARRIVAL}),
-        Patience(backoff.attempts, timedelta(minutes=backoff.first_minutes)),
-        trigger=ARRIVAL,
-        evidence=evidence,
-        tags={RECIPE_TAG: name},
-        partitioned=place.rows.partitions.kind == "daily",
-    )
 
 
 def _marked(place: RecipePlace, stale: Stale) -> dg.AssetObservation:

@@ -1,27 +1,31 @@
-"""What follows on new days of a recipe with a champion: they are scored and judged for drift, and when live scores have
-changed, the champion's performance is judged anew. It trains nothing."""
+"""What follows on new days of a recipe with a champion: they are scored and judged for drift; when live scores have changed, the
+champion's performance is judged anew, and where a shadow or a look is due, it is decided. It trains nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from mtac_assets.orchestration.jobs import RECIPE_TAG, performance_name, watch_name
-from mtac_assets.orchestration.triggers.attempts import Patience, attempts
+from mtac_assets.orchestration.assets.model import MODEL_ID_TAG
+from mtac_assets.orchestration.jobs import RECIPE_TAG, live_decisions_name, performance_name, watch_name
+from mtac_assets.orchestration.partition_events import DATA_VERSION_TAG
 from mtac_assets.orchestration.triggers.follow_up import stale_features
-from mtac_assets.orchestration.triggers.tags import TRIGGER_TAG, WATCH, request_tags
-from mtac_assets.orchestration.triggers.work import Work, requested
-from mtac_assets.orchestration.watched import Watched, watched_models
+from mtac_assets.orchestration.triggers.reported import unreported
+from mtac_assets.orchestration.triggers.tags import WATCH, request_tags
+from mtac_assets.orchestration.triggers.work import Work, held_words, recipe_work
+from mtac_assets.orchestration.watched import CHAMPION, Watched, watched_models
+from mtac_assets.provenance import ledger
 from mtac_assets.provenance.digest import digest_json
 
 if TYPE_CHECKING:
     from mtac_assets.orchestration.place import RecipePlace
+    from mtac_assets.promotion.live import Due
+    from mtac_assets.spec.recipe import Rollback
 
 EVERY_SECONDS = 15
-NAMED = 5
+LIVE = "live rows"
 
 
 def watch_sensor(place: RecipePlace, jobs: Sequence[Any]) -> dg.SensorDefinition:
@@ -39,30 +43,36 @@ def watch_sensor(place: RecipePlace, jobs: Sequence[Any]) -> dg.SensorDefinition
         tags={RECIPE_TAG: name},
     )
     def look(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        models = watched_models(place, shadow=place.recipe.triggers.shadow is not None)
+        models = watched_models(place)
         if not models:
             return dg.SkipReason(f"{name} has no champion yet")
-        wanted = unscored_days(place, models)
-        work = _work(context.instance, place, wanted) if wanted else Work((), {})
-        requests = [*work.requests, *([] if wanted else _judge_performance(place, models[0]))]
-        said = "; ".join(f"scores of {key}: {hold.reason}" for key, hold in list(work.held.items())[:NAMED])
+        waiting = stale_features(place)
+        wanted = unscored_days(place, models, waiting)
+        scoring = recipe_work(
+            place, context.instance, "watch", watch_name(name), wanted, trigger=WATCH, partitioned=True
+        )
+        requests, said = [*scoring.requests], held_words("scores", scoring)
+        if not wanted:
+            deciding = _decide(place, context.instance, waiting)
+            requests += [*deciding.requests, *_judge_performance(place, models[0])]
+            said = held_words("decisions", deciding)
         return dg.SensorResult(
             run_requests=requests,
             skip_reason=None if requests else dg.SkipReason(said or "scores are in step with the features"),
+            asset_events=_followed(context.instance, place, models[0]),
         )
 
     return look
 
 
-def unscored_days(place: RecipePlace, models: Sequence[Watched]) -> dict[str, str]:
-    """Day to what its scores should be made from: days whose features are up to date, and of which a model's scores are
-    missing or of other rows. A day is asked for by the content of all partitions that its features look at."""
+def unscored_days(place: RecipePlace, models: Sequence[Watched], waiting: Mapping[str, str]) -> dict[str, str]:
+    """Day to what its scores should be made from: days whose features are up to date (not in `waiting`), and of which a model's
+    scores are missing or of other rows. A day is asked for by the content of all partitions that its features look at."""
     from mtac_assets.data.features_plan import day_inputs
     from mtac_assets.data.partitions import present
     from mtac_assets.monitoring import stored_predictions as stored
 
     project = place.project
-    waiting = stale_features(place)
     days = [day for day in present(project.state.data, place.rows.name, project.state.cache) if day not in waiting]
     found: dict[str, str] = {}
     for model in models:
@@ -75,24 +85,34 @@ def unscored_days(place: RecipePlace, models: Sequence[Watched]) -> dict[str, st
     return found
 
 
-def _work(instance: dg.DagsterInstance, place: RecipePlace, wanted: Mapping[str, str]) -> Work:
-    backoff = place.recipe.triggers.backoff
-    name = place.name
+def _followed(instance: dg.DagsterInstance, place: RecipePlace, serving: Watched) -> list[dg.AssetMaterialization]:
+    """Where the ledger has another champion than Dagster was told of last (by live rows, or from the command line): it is told."""
+    key = place.key("champion")
+    if not unreported(instance, key, {CHAMPION: serving.model_id}, partitioned=False):
+        return []
+    entry = ledger.champion_at(place.project, place.project.environment.name, place.name)
+    if entry is None or entry.model_id != serving.model_id:
+        return []  # it changed within this tick: the next one tells
+    metadata = {"Model ID": serving.model_id, "by": entry.actor, "reason": entry.reason, "ledger entry": entry.sequence}
+    tags = {DATA_VERSION_TAG: serving.model_id, MODEL_ID_TAG: serving.model_id}
+    return [dg.AssetMaterialization(key, partition=serving.summary.as_of, metadata=metadata, tags=tags)]
 
-    def evidence(keys: Sequence[str]) -> dict[str, Any]:
-        return {"recipe": name, "partitions": len(keys), "first": keys[0], "last": keys[-1]}
 
-    return requested(
-        f"{name}/watch",
-        watch_name(name),
-        wanted,
-        attempts(place.project, instance, watch_name(name), {TRIGGER_TAG: WATCH}),
-        Patience(backoff.attempts, timedelta(minutes=backoff.first_minutes)),
-        trigger=WATCH,
-        evidence=evidence,
-        tags={RECIPE_TAG: name},
-        partitioned=True,
-    )
+def _decide(place: RecipePlace, instance: dg.DagsterInstance, waiting: Mapping[str, str]) -> Work:
+    """One run where a shadow or a look is due; the ledger says what was decided, so none is decided twice."""
+    from mtac_assets.promotion.approved import approved_gates
+    from mtac_assets.promotion.live import due
+
+    def ready(rollback: Rollback | None) -> list[Due]:
+        found = due(place.project, place.name, rollback)
+        return [each for each in found if not waiting.keys() & set(each.days)]
+
+    found = ready(place.recipe.triggers.rollback)
+    if any(each.what == "rollback" for each in found):  # the approved branch decides, not what was loaded here
+        found = ready(approved_gates(place.project, place.name).rollback)
+    wanted = {LIVE: digest_json([each.document() for each in found])[:12]} if found else {}
+    job = live_decisions_name(place.name)
+    return recipe_work(place, instance, "live_decisions", job, wanted, trigger=WATCH, partitioned=False)
 
 
 def _judge_performance(place: RecipePlace, champion: Watched) -> list[dg.RunRequest]:

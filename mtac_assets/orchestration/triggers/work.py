@@ -5,21 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from mtac_assets.orchestration.execute import partition_tags
+from mtac_assets.orchestration.jobs import RECIPE_TAG
 from mtac_assets.orchestration.line import unbroken
-from mtac_assets.orchestration.triggers.attempts import Attempt, Go, Hold, Patience, standing
-from mtac_assets.orchestration.triggers.tags import WORK_TAG, request_tags
+from mtac_assets.orchestration.triggers.attempts import Attempt, Go, Hold, Patience, attempts, standing
+from mtac_assets.orchestration.triggers.tags import TRIGGER_TAG, WORK_TAG, request_tags
 from mtac_assets.provenance.digest import digest_json
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from mtac_assets.orchestration.place import RecipePlace
+
 LARGEST_RUN = 400  # partitions a run; each later attempt takes fewer, so that one poisonous file drags no others along
 SECOND_RUN = 20
+NAMED = 5  # keys named in a tick's message
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,42 @@ def requested(
                 )
             )
     return Work(tuple(requests), held)
+
+
+def recipe_work(
+    place: RecipePlace,
+    instance: dg.DagsterInstance,
+    what: str,
+    job: str,
+    wanted: Mapping[str, str],
+    *,
+    trigger: str,
+    partitioned: bool,
+) -> Work:
+    """As `requested`, of a recipe: its backoff decides how often, its own runs of `job` say what was tried."""
+    if not wanted:
+        return Work((), {})
+    name, backoff = place.name, place.recipe.triggers.backoff
+
+    def evidence(keys: Sequence[str]) -> dict[str, Any]:
+        return {"recipe": name, "partitions": len(keys), "first": keys[0], "last": keys[-1]}
+
+    return requested(
+        f"{name}/{what}",
+        job,
+        wanted,
+        attempts(place.project, instance, job, {TRIGGER_TAG: trigger}),
+        Patience(backoff.attempts, timedelta(minutes=backoff.first_minutes)),
+        trigger=trigger,
+        evidence=evidence,
+        tags={RECIPE_TAG: name},
+        partitioned=partitioned,
+    )
+
+
+def held_words(what: str, work: Work) -> str:
+    """Why some of it waits, for a tick's message."""
+    return "; ".join(f"{what} of {key}: {hold.reason}" for key, hold in list(work.held.items())[:NAMED])
 
 
 def _groups(keys: Sequence[str], attempt: int) -> Iterator[tuple[str, ...]]:

@@ -52,6 +52,10 @@ def test_days_are_scored_as_they_come_and_an_alarm_asks_for_a_challenger(watched
 
     asked = daemon.tick("floods_watch").run_requests
     assert [request.job_name for request in asked] == ["floods_watch"]
+    (told,) = daemon.tick("floods_watch").asset_events
+    assert (told.asset_key.path, told.partition) == (["floods", "champion"], AS_OF.isoformat()), "promoted elsewhere"
+    daemon.instance.report_runless_asset_event(told)
+    assert daemon.tick("floods_watch").asset_events == []
     again = daemon.tick("floods_watch", keep_cursor=False).run_requests
     assert [request.run_key for request in again] == [request.run_key for request in asked]
     assert daemon.run(asked) == [None]
