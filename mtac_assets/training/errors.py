@@ -61,6 +61,12 @@ class TrainerKilled(TrainingFailed):
     kind = "killed"
 
 
+class WorkerLost(TrainingFailed):
+    """One of several workers died or fell silent; the others ended with it."""
+
+    kind = "worker_lost"
+
+
 class TrainingStopped(MtacError):
     """SIGTERM: the state is saved and the next attempt goes on from there."""
 

@@ -13,6 +13,7 @@ from mtac_assets.provenance.identity import MODEL_ID_DIGITS
 from mtac_assets.spec.project import Project
 from mtac_assets.spec.resolved import ResolvedRecipe
 from mtac_assets.training.checkpoint import Identity
+from mtac_assets.training.tokens import KIND, TokenSchema
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Inputs:
     declaration: dict[str, Any]
     training_set: Path
     manifest: dict[str, Any]
-    schema: FeatureSchema
+    schema: FeatureSchema | TokenSchema
     project: Project | None = None
 
     @property
@@ -65,4 +66,5 @@ def from_folder(
     resolved: ResolvedRecipe, declaration: dict[str, Any], folder: Path, project: Project | None = None
 ) -> Inputs:
     manifest = read_json(folder / "manifest.json")
-    return Inputs(resolved, declaration, folder, manifest, FeatureSchema.from_manifest(manifest), project)
+    kind: type[FeatureSchema | TokenSchema] = TokenSchema if manifest.get("kind") == KIND else FeatureSchema
+    return Inputs(resolved, declaration, folder, manifest, kind.from_manifest(manifest), project)

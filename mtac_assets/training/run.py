@@ -101,14 +101,12 @@ def _train(
         for note in notes:
             progress.note(note)
         if found:
-            progress.note(f"resumed at step {start} of {beginning.schedule.steps}")
+            progress.note(f"resumed at step {start} of {beginning.task.schedule.steps}")
         loop_began = time.perf_counter()
         outcome = fit(
             beginning.state,
-            beginning.train,
-            beginning.validate,
+            beginning.task,
             training,
-            beginning.schedule,
             writer,
             start=start,
             history=history,
@@ -121,7 +119,7 @@ def _train(
             raise _stopped(out, outcome, beginning)
         flags_seen |= require_declared(training, parameter, "after the last step")
         _require_declared_code(inputs)
-        _note_constant(outcome, progress)
+        _remark(beginning, outcome, progress)
         with lease.fence():
             return write_pack(inputs, out, run_id, beginning, outcome, flags_seen, seconds, progress.notes, start)
 
@@ -165,16 +163,17 @@ def _require_declared_code(inputs: Inputs) -> None:
         )
 
 
-def _note_constant(outcome: Outcome, progress: Progress) -> None:
-    last = outcome.history.validations[-1] if outcome.history.validations else None
-    if last is not None and last["spread"] == 0:
-        progress.note("the model predicts one and the same probability for every validation row")
+def _remark(beginning: Beginning, outcome: Outcome, progress: Progress) -> None:
+    if outcome.history.validations:
+        said = beginning.task.remark(outcome.history.validations[-1])
+        if said is not None:
+            progress.note(said)
 
 
 def _stopped(out: Path, outcome: Outcome, beginning: Beginning) -> TrainingStopped:
     return TrainingStopped(
         Finding(
-            f"stopped by SIGTERM after step {outcome.step} of {beginning.schedule.steps}; the state is saved",
+            f"stopped by SIGTERM after step {outcome.step} of {beginning.task.schedule.steps}; the state is saved",
             str(out / checkpoint.FOLDER),
             "the end of the training",
             "start it again with --resume: it goes on from there",

@@ -52,6 +52,10 @@ def work(job: dict[str, Any], stop: StopRequest) -> None:
             write_json(out / "trace.json", {"schema_version": 1, "entries": trace(inputs, job["steps"])})
 
 
+def state_rank(state: Any) -> int:
+    return state.workers.rank
+
+
 def inject(fault: dict[str, Any] | None, stop: StopRequest) -> None:
     if fault is None:
         return
@@ -63,7 +67,7 @@ def inject(fault: dict[str, Any] | None, stop: StopRequest) -> None:
 
             def step_then_signal(*arguments: Any) -> Any:
                 result = original(*arguments)
-                if arguments[3] + 1 == fault["step"]:
+                if arguments[3] + 1 == fault["step"] and state_rank(arguments[0]) == fault.get("worker", 0):
                     os.kill(os.getpid(), getattr(signal, fault["signal"]))
                 return result
 
