@@ -104,7 +104,7 @@ def _micro_batches(training: Training) -> Iterator[Problem]:
         )
 
 
-@rule(CHECKS, "training")
+@rule(SHARED, "training")
 def _decay(training: Training) -> Iterator[Problem]:
     schedule = training.schedule
     path = ("training", "schedule", "decay_share")

@@ -10,16 +10,21 @@ from mtac_assets.training.state import TrainingState
 from mtac_assets.training.tasks.language import LanguageTask
 from mtac_assets.training.tasks.protocol import Task
 from mtac_assets.training.tasks.tabular import TabularTask
+from mtac_assets.training.tensors import weights_digest
 from mtac_assets.training.tokens import TokenSchema
+from mtac_assets.training.workers import ALONE, Workers
 
 
 @dataclass(frozen=True)
 class Beginning:
+    """`initial_digest` is that of the whole state before the first step."""
+
     state: TrainingState
     task: Task
+    initial_digest: str
 
 
-def begin(inputs: Inputs) -> Beginning:
+def begin(inputs: Inputs, workers: Workers = ALONE) -> Beginning:
     """The state before the first step: a pure function of the recipe and the training set. Raises TrainingRefused."""
     training = inputs.resolved.recipe.training
     establish(training)
@@ -27,11 +32,12 @@ def begin(inputs: Inputs) -> Beginning:
     model = task.initial_model().to(training.device)
     if training.compile:
         model.compile()
-    return Beginning(TrainingState(model, training), task)
+    state = TrainingState(model, training, workers)
+    return Beginning(state, task, weights_digest(state.tensors())[0])
 
 
 def open_task(inputs: Inputs) -> Task:
     """The task that the training set's kind stands for."""
     if isinstance(inputs.schema, TokenSchema):
-        return LanguageTask.open(inputs.resolved, inputs.schema, inputs.training_set, inputs.manifest)
+        return LanguageTask.open(inputs.resolved, inputs.schema, inputs.training_set)
     return TabularTask.open(inputs.resolved, inputs.schema, inputs.training_set)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mtac_assets.data.mix.folder import KIND
 from mtac_assets.data.training_set_schema import FeatureSchema
 from mtac_assets.provenance.digest import digest_json
 from mtac_assets.provenance.files import read_json
@@ -13,7 +14,7 @@ from mtac_assets.provenance.identity import MODEL_ID_DIGITS
 from mtac_assets.spec.project import Project
 from mtac_assets.spec.resolved import ResolvedRecipe
 from mtac_assets.training.checkpoint import Identity
-from mtac_assets.training.tokens import KIND, TokenSchema
+from mtac_assets.training.tokens import TokenSchema
 
 
 @dataclass(frozen=True)

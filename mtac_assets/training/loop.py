@@ -109,13 +109,14 @@ def train_step(state: TrainingState, task: Task, training: Training, step: int) 
     gradients = state.optimizer.reduced(summed)
     if micro_batches > 1:
         torch._foreach_mul_(gradients, 1 / micro_batches)  # pyright: ignore[reportPrivateImportUsage]
+    # The norm of the whole gradient is that of the norms of all pieces, in the pieces' order, whoever owns them.
+    own = torch._foreach_norm(gradients) if gradients else ()  # pyright: ignore[reportPrivateImportUsage]
+    norms, all_losses = state.optimizer.everyones(own, [float(loss) for loss in losses])
+    norm = torch.linalg.vector_norm(norms)
     loss = 0.0
-    for one in workers.numbers(
-        [float(loss) for loss in losses]
-    ):  # one by one: sum() compensates, in some versions of Python
+    for one in all_losses:  # not sum(), which compensates in some versions of Python
         loss += one
     loss /= micro_batches
-    norm = _norm(state, gradients)
     norm_value = float(norm)
     if not (math.isfinite(loss) and math.isfinite(norm_value)):
         raise _non_finite(loss, norm_value, step)
@@ -154,12 +155,6 @@ def _backward(
         loss = task.loss(state.model, batch)
     loss.backward()
     return loss.detach()
-
-
-def _norm(state: TrainingState, gradients: Gradients) -> torch.Tensor:
-    """The norm of the whole gradient: of the norms of all pieces, in the pieces' order, whoever owns them."""
-    own = torch._foreach_norm(gradients) if gradients else ()  # pyright: ignore[reportPrivateImportUsage]
-    return torch.linalg.vector_norm(state.optimizer.of_all_pieces(own))
 
 
 def _non_finite(loss: float, norm: float, step: int) -> NonFiniteLoss:

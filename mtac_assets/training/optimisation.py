@@ -86,20 +86,23 @@ class Optimizer:
         reduce_scatter(self._flat_gradients, self.layout, self.workers)
         return [self.layout.view(self._flat_gradients, place) for place in self.owned]
 
-    def of_all_pieces(self, own: Sequence[Tensor]) -> Tensor:
-        """One number a piece, from the pieces' owners, in the pieces' order."""
+    def everyones(self, own: Sequence[Tensor], losses: Sequence[float]) -> tuple[Tensor, list[float]]:
+        """One number for each of the pieces, from its owner, in the pieces' order; and everyone's losses, in the workers' order."""
         if self.workers.count == 1:
-            return torch.stack(list(own))
+            return torch.stack(list(own)), list(losses)
         owners = [self.layout.owned(rank, self.workers.count) for rank in range(self.workers.count)]
         widest = max(map(len, owners))
         padded = [*(torch.stack(list(own)).tolist() if own else ()), *[0.0] * (widest - len(own))]
-        each = self.workers.numbers(padded)
+        width = widest + len(losses)
+        each = self.workers.numbers([*padded, *losses])
         by_place = {
-            place: each[rank * widest + index]
+            place: each[rank * width + index]
             for rank, places in enumerate(owners)
             for index, place in enumerate(places)
         }
-        return torch.tensor([by_place[place] for place in range(len(self.layout.pieces))], device=self._steps.device)
+        ordered = torch.tensor([by_place[place] for place in range(len(self.layout.pieces))], device=self._steps.device)
+        starts = range(widest, len(each), width)
+        return ordered, [loss for start in starts for loss in each[start : start + len(losses)]]
 
     def step(self, rate: float, gradients: list[Tensor]) -> None:
         """One step with learning rate `rate`, by the gradients that `reduced` gave; then every worker has every parameter."""

@@ -60,7 +60,7 @@ def replay(
     """
     training = inputs.resolved.recipe.training
     beginning = begin(inputs)
-    initial, _ = weights_digest(beginning.state.tensors())
+    initial = beginning.initial_digest
     history, start_digest = History(initial), initial
     if start > 0:
         try:

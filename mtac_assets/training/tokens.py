@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-KIND = "tokens"
-"""`kind` in the manifest of a language recipe's training set; that of a table has none."""
+from mtac_assets.data.mix.folder import KIND
 
 
 @dataclass(frozen=True)

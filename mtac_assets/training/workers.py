@@ -20,11 +20,10 @@ import torch
 from torch import Tensor
 
 from mtac_assets.spec.errors import Finding
-from mtac_assets.training.errors import TrainingRefused, WorkerLost
+from mtac_assets.training.errors import SECONDS_VARIABLE, TrainingRefused, WorkerLost, WorkersDiffer
 
 CHUNK = 1 << 20
 """Elements sent at a time, so that those that came are added while others are on their way."""
-SECONDS_VARIABLE = "MTAC_WORKER_SECONDS"
 PATIENCE = 5.0
 """Seconds that a worker which gave up waits for others to do so too: who does not is the one to name."""
 
@@ -78,12 +77,12 @@ class Workers:
         return any(self.numbers([float(mine)]))
 
     def require_same(self, digest: str, what: str) -> None:
-        """TrainingRefused where a worker has another `digest` (hex) of `what` than the first: another machine, other libraries."""
+        """WorkersDiffer where a worker has another `digest` (hex) of `what` than the first: another machine, other libraries."""
         digits = 12  # 48 bits, exact as a float64
         each = self.numbers([float(int(digest[:digits], 16))])
         differing = [str(rank) for rank, value in enumerate(each) if value != each[0]]
         if differing:
-            raise TrainingRefused(
+            raise WorkersDiffer(
                 Finding(
                     f"worker {', '.join(differing)} has other bits than worker 0 in {what}",
                     "--workers",
@@ -104,6 +103,7 @@ class Group(Workers):
 
     def __init__(self, rank: int, count: int, device: str, seconds: float) -> None:
         import torch.distributed as distributed
+        from torch._C._distributed_c10d import PrefixStore, TCPStore
 
         self.rank, self.count, self._seconds = rank, count, seconds
         self._device = torch.device(device)
@@ -113,7 +113,7 @@ class Group(Workers):
             local = int(os.environ.get("LOCAL_RANK", rank % torch.cuda.device_count()))
             torch.cuda.set_device(local)
         limit = timedelta(seconds=seconds)
-        self._store = distributed.TCPStore(
+        self._store = TCPStore(
             os.environ["MASTER_ADDR"],
             int(os.environ["MASTER_PORT"]),
             count,
@@ -123,7 +123,7 @@ class Group(Workers):
         self._named(
             lambda: distributed.init_process_group(
                 "nccl" if device == "cuda" else "gloo",
-                store=distributed.PrefixStore(f"mtac/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", self._store),
+                store=PrefixStore(f"mtac/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", self._store),
                 rank=rank,
                 world_size=count,
                 timeout=limit,
@@ -137,7 +137,7 @@ class Group(Workers):
     def numbers(self, mine: Sequence[float]) -> list[float]:
         own = torch.tensor(list(mine), dtype=torch.float64, device=self._device)
         each = torch.empty(len(own) * self.count, dtype=torch.float64, device=self._device)
-        self._named(lambda: self._distributed.all_gather_into_tensor(each, own))
+        self._named(lambda: self._distributed.all_gather_single(each, own))
         return each.tolist()
 
     def exchange(self, partner: int, *, give: Tensor, add_to: Tensor | None = None, into: Tensor | None = None) -> None:

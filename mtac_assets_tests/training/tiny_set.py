@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mtac_assets.spec.recipe import Recipe
+from mtac_assets.spec.shapes import recipe_model
 from mtac_assets.training import flags
 
 TRAINER = Path(__file__).with_name("tiny_trainer.py")
@@ -112,5 +112,5 @@ class Job:
 
     def environment_variables(self, root: Path) -> dict[str, str]:
         """With the variables that the launcher sets, too: without them the trainer begins by starting itself again."""
-        training = Recipe.model_validate_json(json.dumps(self.recipe)).training
+        training = recipe_model(self.recipe).model_validate_json(json.dumps(self.recipe)).training
         return {**os.environ, "PYTHONPATH": str(root), **flags.variables(training), **self.variables}

@@ -181,8 +181,8 @@ class Block(nn.Module):
 class GPT(nn.Module):
     """forward(tokens_BT int64) -> logits [B, T, V]; position t says what comes after tokens 0..t."""
 
-    cos_TE: Tensor
-    sin_TE: Tensor
+    cos: Tensor
+    sin: Tensor
 
     def __init__(self, schema: Schema, settings: Settings) -> None:
         super().__init__()
@@ -193,8 +193,8 @@ class GPT(nn.Module):
         self.norm = Norm(settings.width)
         self.head = None if settings.tied_head else Linear(settings.width, schema.vocabulary_size)
         cos_TE, sin_TE = rotations(schema.sequence_length, settings.head_width, settings.rope_base)
-        self.register_buffer("cos_TE", cos_TE, persistent=False)
-        self.register_buffer("sin_TE", sin_TE, persistent=False)
+        self.register_buffer("cos", cos_TE, persistent=False)
+        self.register_buffer("sin", sin_TE, persistent=False)
 
     def initialise(self, seed: int) -> None:
         """Draw every parameter under its own name: scales 1, matrices by their inputs, those that write to the residual smaller."""
@@ -224,7 +224,7 @@ class GPT(nn.Module):
         length = tokens_BT.shape[1]
         assert length <= self.sequence_length, f"{length} tokens, and positions for {self.sequence_length}"
         x_BTD = functional.embedding(tokens_BT, self.embedding_VD)
-        cos_TE, sin_TE = self.cos_TE[:length], self.sin_TE[:length]
+        cos_TE, sin_TE = self.cos[:length], self.sin[:length]
         for block in self.blocks:
             x_BTD = block(x_BTD, cos_TE, sin_TE)
         x_BTD = self.norm(x_BTD)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mtac_assets.data.mix.folder import TokenFolder, rows_in
+from mtac_assets.data.mix.stream import RowStream, open_stream
 from mtac_assets.spec.resolved import ResolvedRecipe
 from mtac_assets.training.determinism import key_randomness
 from mtac_assets.training.models.registry import build_model
@@ -24,38 +26,24 @@ VALIDATION_ROWS = 16
 GOLDEN_ROWS, GOLDEN_TOKENS, TOLERANCE = 4, 64, 1e-3
 
 
-class Stream(Protocol):
-    """Rows of a mix by their place in an endless stream: `data.mix.stream.RowStream` is one."""
-
-    def rows(self, place: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Tokens int64 [count, T + 1] and the place of their source in the manifest, int16 [count]."""
-        ...
-
-
 @dataclass(frozen=True)
 class LanguageTask:
     """`held_out` maps each source to the validation rows that are watched, int64 [R, T + 1]."""
 
     resolved: ResolvedRecipe
     schema: TokenSchema
-    stream: Stream
+    stream: RowStream
     held_out: Mapping[str, Tensor]
     schedule: Schedule
 
     @classmethod
-    def open(
-        cls, resolved: ResolvedRecipe, schema: TokenSchema, folder: Path, manifest: Mapping[str, Any]
-    ) -> LanguageTask:
+    def open(cls, resolved: ResolvedRecipe, schema: TokenSchema, folder: Path) -> LanguageTask:
         """From a training set's folder. Raises TrainingRefused."""
-        from mtac_assets.data.mix.stream import open_stream
-
         training = resolved.recipe.training
-        held_out = {
-            source["name"]: held_out_rows(folder, source["name"], schema.sequence_length)
-            for source in manifest["sources"]
-        }
+        opened = TokenFolder.open(folder)
+        held_out = {name: held_out_rows(opened, name, schema.sequence_length) for name in opened.sources}
         found = {name: rows for name, rows in held_out.items() if len(rows)}
-        schedule = Schedule.of(training, None, manifest["steps"])
+        schedule = Schedule.of(training, None, opened.steps)
         return cls(resolved, schema, open_stream(folder, training.seed), found, schedule)
 
     def initial_model(self) -> nn.Module:
@@ -121,10 +109,10 @@ def next_token_loss(model: nn.Module, tokens_BT1: Tensor, reduction: str = "mean
     return loss if reduction == "mean" else loss.view(target_BT.shape)
 
 
-def held_out_rows(folder: Path, source: str, length: int, split: str = "validate") -> Tensor:
+def held_out_rows(folder: TokenFolder, source: str, length: int, split: str = "validate") -> Tensor:
     """VALIDATION_ROWS rows (or as many as there are) of a split's tokens, evenly spread: int64 [R, length + 1]."""
-    tokens = np.load(folder / f"{split}.{source}.tokens.npy", mmap_mode="r")
-    rows = max(0, (len(tokens) - 1) // length)
+    tokens = folder.array(split, source, "tokens")
+    rows = rows_in(len(tokens), length)
     places = np.unique(np.linspace(0, rows - 1, min(rows, VALIDATION_ROWS)).astype(int)) if rows else []
     found = [np.asarray(tokens[place * length : place * length + length + 1], dtype=np.int64) for place in places]
     return torch.from_numpy(np.stack(found) if found else np.empty((0, length + 1), dtype=np.int64))

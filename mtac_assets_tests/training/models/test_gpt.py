@@ -118,7 +118,7 @@ def test_attention_is_the_textbooks():
     """Against the formula, head by head, with grouped keys and values."""
     model = network(key_value_heads=2)
     attention, x = model.blocks[0].attention, torch.randn(2, 24, 32)
-    cos, sin = model.cos_TE, model.sin_TE
+    cos, sin = model.cos, model.sin
     each = attention.query_key_value(x).view(2, 24, 8, 8)
     query = gpt.turned(attention.query_norm(each[:, :, :4]), cos, sin)
     key = gpt.turned(attention.key_norm(each[:, :, 4:6]), cos, sin).repeat_interleave(2, dim=2)
