@@ -171,3 +171,13 @@ class LanguageRecipe(Recipe):
         default_factory=LanguageGates, description="Rules a model must pass before it is promoted."
     )
     triggers: LanguageTriggers = Field(default_factory=LanguageTriggers, description="What starts a line.")
+
+    @property
+    def steps(self) -> int:
+        """Steps of the training."""
+        return steps_for(self.mix, self.training.batch_size)
+
+
+def steps_for(mix: Mix, batch_size: int) -> int:
+    """Steps that hold the requested tokens, the last one perhaps only partly needed."""
+    return -(-mix.tokens // (batch_size * mix.sequence_length))

@@ -12,9 +12,11 @@ from mtac_assets.spec.language import (
     DocumentSplit,
     LanguageGates,
     LanguageModel,
+    LanguageTraining,
     LanguageTriggers,
     Mix,
     Tokenizer,
+    steps_for,
 )
 from mtac_assets.spec.ratios import exact
 from mtac_assets.spec.recipe_checks import SHARED
@@ -97,6 +99,16 @@ def _stage_steps(mix: Mix) -> Iterator[Problem]:
             path = ("mix", "stages", position, "from_step")
             yield Problem(path, error, f"above {before}", "put the stages in order, each with a first step of its own")
         before = max(before, stage.from_step)
+
+
+@rule(CHECKS, "mix", "training")
+def _stages_are_reached(mix: Mix, training: LanguageTraining) -> Iterator[Problem]:
+    steps = steps_for(mix, training.batch_size)
+    for position, stage in enumerate(mix.stages):
+        if stage.from_step >= steps:
+            error = f"the stage begins at step {stage.from_step}, and {mix.tokens:,} tokens are {steps} steps"
+            path: FieldPath = ("mix", "stages", position, "from_step")
+            yield Problem(path, error, f"below {steps}", "begin it earlier, raise mix.tokens, or remove it")
 
 
 @rule(CHECKS, "mix")

@@ -73,7 +73,7 @@ def _dataset(project: Project, path: Path) -> tuple[Dataset | None, list[Finding
     document = yaml.read(path, project.display(path))
     validated = validate(Dataset, document, dataset_checks.CHECKS)
     findings = [*validated.findings, *name_matches(document, path.parent.name, "folder")]
-    wrong, modules = _functions(project, document, [("contract", "schema")], path.parent)
+    wrong, modules = _functions(project, document, [("contract", "schema"), ("source", "function")], path.parent)
     return validated.model, findings + wrong, {path: document.content} | modules
 
 

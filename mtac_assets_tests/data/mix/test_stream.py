@@ -45,6 +45,9 @@ def schedule(seed: int = 5, rows: dict[str, int] = ROWS, weights: tuple[int, ...
     return Schedule(seed, names, tuple(rows[name] for name in names), Interleave.of({0: weights}))
 
 
+WHOLE = schedule().indices(0, 600)
+
+
 @given(st.integers(0, 2**40), st.text(max_size=5), st.integers(0, 9), st.integers(1, 3000), st.data())
 @settings(deadline=None)
 def test_the_permutation_runs_backwards(seed: int, name: str, epoch: int, n: int, data: st.DataObject):
@@ -56,9 +59,7 @@ def test_the_permutation_runs_backwards(seed: int, name: str, epoch: int, n: int
 @given(st.integers(0, 300), st.integers(0, 300))
 @settings(deadline=None, max_examples=60)
 def test_any_stretch_is_the_stretch_of_the_whole(place: int, count: int):
-    whole = schedule().indices(0, 600)
-    part = schedule().indices(place, count)
-    for a, b in zip(whole, part, strict=True):
+    for a, b in zip(WHOLE, schedule().indices(place, count), strict=True):
         assert np.array_equal(a[place : place + count], b)
 
 
