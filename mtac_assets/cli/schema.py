@@ -13,6 +13,7 @@ from mtac_assets.cli.app import app
 
 class Kind(StrEnum):
     recipe = "recipe"
+    language_recipe = "language_recipe"
     dataset = "dataset"
     environment = "environment"
 
@@ -21,7 +22,7 @@ class Kind(StrEnum):
 def schema(
     kind: Annotated[Kind, typer.Argument(help="Which file the schema describes.")] = Kind.recipe,
 ) -> None:
-    """Print the JSON Schema of recipe.yaml, dataset.yaml or an environment, for editors."""
+    """Print the JSON Schema of recipe.yaml (of rows, or of texts), dataset.yaml or an environment, for editors."""
     from mtac_assets.spec.schema import json_schema
 
     output.emit(json_schema(kind.value))

@@ -97,3 +97,25 @@ def _mixed(values: np.ndarray, key: np.uint64, bits: int, mixed: np.ndarray, shi
     mixed *= MULTIPLIERS[1]
     mixed >>= np.uint64(64 - bits)
     return mixed
+
+
+def place_of(seed: int, source: str, epoch: int, n: int, row: int) -> int:
+    """The place of an epoch at which `indices` has `row`: the permutation backwards, in constant time and memory.
+
+    Raises ValueError for a row outside 0..n-1 or a negative epoch.
+    """
+    if not 1 <= n <= 2**62 or epoch < 0 or not 0 <= row < n:
+        raise ValueError(f"row {row} of epoch {epoch} over {n} rows: expected 0 <= row < {n}")
+    bits = max(SMALLEST_DOMAIN_BITS, (n - 1).bit_length())
+    keys = round_keys(seed, source, epoch, n)
+    low_bits, high_bits = bits // 2, bits - bits // 2
+    value = np.array([row], dtype=np.uint64)
+    mixed, shifted = np.empty_like(value), np.empty_like(value)
+    while True:
+        low, high = value & np.uint64((1 << low_bits) - 1), value >> np.uint64(low_bits)
+        for index in range(len(keys) - 2, -1, -2):
+            low ^= _mixed(high, keys[index + 1], low_bits, mixed, shifted)
+            high ^= _mixed(low, keys[index], high_bits, mixed, shifted)
+        value = (high << np.uint64(low_bits)) | low
+        if value[0] < n:
+            return int(value[0])

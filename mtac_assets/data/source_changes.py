@@ -1,6 +1,7 @@
 """Which partitions' sources changed since they were read: what `mtac plan` asks, of the sources that are cheap to ask.
 
-Those are files of plain paths (one `stat` a day) and files of installed packages (one digest, kept by the file's state). A query
+Those are files of plain paths (one `stat` a day) files of installed packages (one digest, kept by the
+file's state), and texts that a function makes (its code and settings). A query
 or another file system is asked by `ingest` alone, for that takes a connection. A source that is gone names nothing: the rows
 that were read are whole, and there is nothing to read anew.
 
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtac_assets.data.readers.local import Source, SourceError, file_source, file_states, is_local
+from mtac_assets.data.readers.made import documents_source
 from mtac_assets.data.seen_sources import SeenSources
 from mtac_assets.provenance.digest import digest_json
 from mtac_assets.provenance.document import read_object
@@ -49,8 +51,11 @@ def changed_sources(project: Project, dataset: str, contents: Mapping[str, str])
             return None if state is None else file_source(url, pattern, keys[place], state, project.root)
 
         state_bytes = states.bytes
-    elif declared["kind"] == "package":
-        found = _package_source(project, dataset, declared)
+    elif declared["kind"] in ("package", "documents"):
+        if declared["kind"] == "package":
+            found = _package_source(project, dataset, declared)
+        else:
+            found = documents_source(project.datasets()[dataset].parent, declared)
         if found is None:
             return ()
         one_for_all = repr(found).encode()

@@ -7,7 +7,7 @@ numbers `training_set_schema`, how arrays are written `training_set_arrays`.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from mtac_assets.data.training_set_arrays import ARRAYS, SplitWriter, array_path
 from mtac_assets.data.training_set_schema import FeatureSchema, encode
 from mtac_assets.data.training_set_split import LoadedSplit, Part, PartReader, day_numbers, load_split, open_parts
 from mtac_assets.provenance import keys as derived
+from mtac_assets.provenance import partitions
 from mtac_assets.provenance.digest import digest_json, sha256_file
 from mtac_assets.provenance.document import read_object
 from mtac_assets.provenance.files import FileState, publish_folder, temporary_path, write_json
@@ -69,11 +70,34 @@ def build(project: Project, resolved: ResolvedRecipe, data_dir: Path | None = No
     Raises FeatureError where data is missing, Unstamped where it did not pass its contract, TrainingSetError where a split has
     no labelled rows or the train split one class only.
     """
+    if resolved.is_language:
+        return _build_tokens(project, resolved, data_dir)
     windows = resolved.windows()
     days = tuple(dict.fromkeys((*windows.train, *windows.validate)))
     reader = open_parts(project, resolved, days, data_dir)
     key = derived.training_set_key(project, resolved, reader.feature_keys)
     assert key is not None, "open_parts has computed every day's features"
+    return _built(project, key, lambda folder: _write(folder, reader, key, days))
+
+
+def _build_tokens(project: Project, resolved: ResolvedRecipe, data_dir: Path | None) -> TrainingSet:
+    """The same for a recipe of texts."""
+    from mtac_assets.data.mix.build import build_into
+
+    folder = data_dir or project.state.data
+    keys = derived.language_keys(project, resolved, data_dir)
+    key = keys.training_set
+    if key is None:
+        missing = [name for name in partitions.needed(project, resolved).training if name not in keys.scores]
+        finding = Finding(
+            f"no texts of {', '.join(missing)}", str(folder), "every dataset of the mix", f"mtac run {resolved.name}"
+        )
+        raise TrainingSetError(finding)
+    return _built(project, key, lambda temporary: build_into(temporary, project, resolved, keys, folder))
+
+
+def _built(project: Project, key: str, write: Callable[[Path], dict[str, Any]]) -> TrainingSet:
+    """The intact training set with this key, or the one that `write` makes in a new folder, published at once."""
     final = project.state.training_sets / key[:KEY_DIGITS]
     found = find(final, key, project.state.cache)
     if found is not None:
@@ -82,7 +106,7 @@ def build(project: Project, resolved: ResolvedRecipe, data_dir: Path | None = No
     temporary = temporary_path(final)
     temporary.mkdir()
     try:
-        manifest = _write(temporary, reader, key, days)
+        manifest = write(temporary)
         publish_folder(temporary, final)
     except OSError:
         other = find(final, key, None)  # a second process may have published the same set meanwhile

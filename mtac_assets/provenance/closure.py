@@ -107,10 +107,9 @@ def recipe_modules(resolved: ResolvedRecipe) -> list[str]:
                 and (resolved.folder / f"{module}.py").is_file()
             ):
                 found.add(module)
-    document = (
-        resolved.identity_document()
-    )  # the typed recipe would have to be built first, which a plan has no time for
-    for reference in (document["features"]["view"], document["features"]["label"], document["model"]["kind"]):
+    document = resolved.fields  # the typed recipe would have to be built first, which a plan has no time for
+    features = document.get("features", {})
+    for reference in (features.get("view"), features.get("label"), document["model"]["kind"]):
         if reference and ":" in reference:
             found.add(reference.partition(":")[0])
     return sorted(found)

@@ -6,6 +6,7 @@ whether it is stale agree. The key of the model itself is its fingerprint (`iden
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mtac_assets.provenance import closure, distributions, environment, partitions
 from mtac_assets.provenance.digest import digest_json
+from mtac_assets.provenance.memory import Memory
 
 if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 FEATURE_MODULES = ("mtac_assets.data.features",)
 TRAINING_SET_MODULES = ("mtac_assets.data.training_set",)
+SCORE_MODULES = ("mtac_assets.data.mix.score_table",)
+TOKENIZER_MODULES = ("mtac_assets.data.mix.trained",)
+TOKENS_MODULES = ("mtac_assets.data.mix.build",)
 REPORT_MODULES = ("mtac_assets.evaluation.__main__",)
 
 
@@ -35,6 +40,8 @@ class DerivedKeys:
 
 def derived_keys(project: Project, resolved: ResolvedRecipe, data_dir: Path | None = None) -> DerivedKeys:
     """Keys under which the features and the training set of `resolved` belong, for code and data as they are now."""
+    if resolved.is_language:
+        return DerivedKeys({}, language_keys(project, resolved, data_dir).training_set)
     windows = resolved.windows()
     features = feature_keys(project, resolved, windows.features, data_dir)
     return DerivedKeys(features, training_set_key(project, resolved, features))
@@ -113,6 +120,58 @@ def training_set_key(project: Project, resolved: ResolvedRecipe, features: Mappi
     )
 
 
+@dataclass(frozen=True)
+class LanguageKeys:
+    """`data`: `<dataset>/all` to content digest, of those that are there. `scores`: dataset to key, for these datasets.
+    `tokenizer` and `training_set`: None while a dataset that they need is missing."""
+
+    data: Mapping[str, str]
+    scores: Mapping[str, str]
+    tokenizer: str | None
+    training_set: str | None
+
+
+def language_keys(project: Project, resolved: ResolvedRecipe, data_dir: Path | None = None) -> LanguageKeys:
+    """Keys of what is derived on the way to a language model, for code and data as they are now.
+
+    Scores belong to a dataset, whichever recipes use it; the tokeniser depends on the sources that it is trained on with
+    their filters; the training set on all of the mix, so a change of ratios packs anew.
+    """
+    identity = resolved.identity_document()
+    needed = partitions.needed(project, resolved).training
+    cache = None if data_dir else project.state.cache
+    digests = partitions.content_digests(data_dir or project.state.data, needed, cache)
+    data = {name: digests.get(f"{name}/{partitions.ALL}") for name in needed}
+    scorer = _code_alone(project, SCORE_MODULES)
+    scores = {
+        name: digest_json({"schema_version": SCHEMA_VERSION, "code": scorer, "data": digest})
+        for name, digest in data.items()
+        if digest is not None
+    }
+    sources: Mapping[str, Any] = identity["mix"]["sources"]
+    learnt = {
+        name: [data[sources[name]["dataset"]], sources[name]["filters"]] for name in identity["tokenizer"]["trained_on"]
+    }
+    tokenizer = training_set = None
+    if all(digest is not None for digest, _ in learnt.values()):
+        decides = {"tokenizer": identity["tokenizer"], "split": identity["split"], "sources": learnt}
+        code = [scorer, _code_alone(project, TOKENIZER_MODULES)]
+        tokenizer = digest_json({"schema_version": SCHEMA_VERSION, "code": code, **decides})
+    if tokenizer is not None and all(data.values()):
+        training_set = digest_json(
+            {
+                "schema_version": SCHEMA_VERSION,
+                "code": _code_alone(project, TOKENS_MODULES),
+                "tokenizer": tokenizer,
+                "mix": identity["mix"],
+                "split": identity["split"],
+                "batch_size": identity["training"]["batch_size"],
+                "data": data,
+            }
+        )
+    return LanguageKeys(dict(digests), scores, tokenizer, training_set)
+
+
 def report_key(project: Project, resolved: ResolvedRecipe, model_id: str) -> str:
     """Key of the report of one model: the model, the test days' feature partitions, the recipe's `evaluation`, and the code
     that judges. The champion that it was compared with is no part: a new champion makes no report stale."""
@@ -126,6 +185,17 @@ def report_key(project: Project, resolved: ResolvedRecipe, model_id: str) -> str
             "code": _code(project, resolved, REPORT_MODULES),
         }
     )
+
+
+def _code_alone(project: Project, modules: tuple[str, ...]) -> dict[str, Any]:
+    """The engine's own code with what it imports, without the recipe's folder: what several recipes share."""
+    memory = Memory(project.state.cache / "closure.json")
+    found = closure.closure_of(modules, project.root, project.package, memory=memory)
+    installed = distributions.versions(
+        found.external, project.state.cache / "distributions.json", exclude=[project.package]
+    )
+    interpreter = f"{platform.python_implementation()} {platform.python_version()}"
+    return {"leaves": dict(found.leaves), "distributions": installed, "python": interpreter}
 
 
 def _code(project: Project, resolved: ResolvedRecipe, modules: tuple[str, ...]) -> dict[str, Any]:

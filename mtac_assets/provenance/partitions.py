@@ -82,9 +82,11 @@ def spans_of(project: Project, resolved: ResolvedRecipe) -> dict[str, Span]:
 
 
 def _dataset_names(resolved: ResolvedRecipe) -> list[str]:
-    """The rows dataset, then the lookups, each once."""
-    data = resolved.identity_document()["data"]  # the typed recipe would have to be built first
-    return list(dict.fromkeys((data["rows"], *data["lookups"])))
+    """The rows dataset, then the lookups, each once; of a recipe of texts those of its sources."""
+    fields = resolved.fields  # the typed recipe would have to be built first
+    if resolved.is_language:
+        return sorted({source["dataset"] for source in fields["mix"]["sources"].values()})
+    return list(dict.fromkeys((fields["data"]["rows"], *fields["data"]["lookups"])))
 
 
 def content_digests(data_dir: Path, wanted: Mapping[str, Iterable[str]], cache: Path | None = None) -> dict[str, str]:

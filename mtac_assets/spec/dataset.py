@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, JsonValue, Tag
 
 from mtac_assets.spec.fields import (
     Column,
@@ -56,10 +56,24 @@ class SqlSource(Spec):
     )
 
 
+class DocumentsSource(Spec):
+    """Texts that a function in the dataset's folder reads or makes."""
+
+    kind: Literal["documents"] = Field(description="Texts that a function reads or makes.")
+    function: Function = Field(
+        description="module:function in the dataset's folder: called with the settings, yields (document, text) pairs."
+    )
+    settings: dict[str, JsonValue] = Field(default_factory=dict, description="Keyword arguments of the function.")
+    max_bytes: Annotated[int, Field(ge=1, le=64 * 2**20)] = Field(
+        default=4 * 2**20, description="A text of more bytes (UTF-8) is set aside."
+    )
+
+
 Source = Annotated[
     Annotated[PackageSource, Tag("<package>")]
     | Annotated[FilesSource, Tag("<files>")]
-    | Annotated[SqlSource, Tag("<sql>")],
+    | Annotated[SqlSource, Tag("<sql>")]
+    | Annotated[DocumentsSource, Tag("<documents>")],
     Discriminator(by_kind),
 ]
 

@@ -9,7 +9,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mtac_assets.spec.checks import Check, Problem, repeated, rule
-from mtac_assets.spec.dataset import Arrival, Contract, DailyPartitions, FilesSource, PackageSource, SqlSource
+from mtac_assets.spec.dataset import (
+    Arrival,
+    Contract,
+    DailyPartitions,
+    DocumentsSource,
+    FilesSource,
+    PackageSource,
+    SqlSource,
+)
 from mtac_assets.spec.yaml import FieldPath
 
 CHECKS: list[Check] = []
@@ -65,6 +73,9 @@ def _source(source: Any, partitions: Any) -> Iterator[Problem]:
         yield from _pattern(source.pattern, daily)
     elif isinstance(source, SqlSource):
         yield from _query(source.query, daily)
+    elif isinstance(source, DocumentsSource) and daily:
+        error = "texts of a function have no days"
+        yield Problem(("partitions", "kind"), error, "none", "write `partitions: {kind: none}`")
 
 
 def _inside(path: FieldPath, text: str, container: str) -> Iterator[Problem]:

@@ -37,6 +37,14 @@ class State:
         return self.root / "features"
 
     @property
+    def scores(self) -> Path:
+        return self.root / "scores"
+
+    @property
+    def tokenizers(self) -> Path:
+        return self.root / "tokenizers"
+
+    @property
     def training_sets(self) -> Path:
         return self.root / "training_sets"
 

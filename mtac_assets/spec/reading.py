@@ -7,16 +7,17 @@ from datetime import date
 from pathlib import Path
 from typing import Any, cast
 
-from mtac_assets.spec import dataset_checks, recipe_checks, references, yaml
+from mtac_assets.spec import dataset_checks, references, yaml
 from mtac_assets.spec.checks import Problem
 from mtac_assets.spec.dataset import Dataset
 from mtac_assets.spec.errors import Finding, SpecError, raise_all
 from mtac_assets.spec.fields import in_range
 from mtac_assets.spec.overrides import apply
 from mtac_assets.spec.project import Project
-from mtac_assets.spec.recipe import Recipe, Window
+from mtac_assets.spec.recipe import Window
 from mtac_assets.spec.references import Named
 from mtac_assets.spec.resolved import ResolvedRecipe
+from mtac_assets.spec.shapes import checks_of, of_other_shape, recipe_model
 from mtac_assets.spec.validate import Placed, name_matches, validate
 from mtac_assets.spec.yaml import FieldPath
 
@@ -43,16 +44,18 @@ def read_recipe(
     file = yaml.read(path, project.display(path))
     inputs: Inputs = {path: file.content}
     document, findings = apply(file, overrides)
-    validated = validate(Recipe, document, recipe_checks.CHECKS)
-    findings += validated.findings
+    shape = recipe_model(document.data)
+    validated = validate(shape, document, checks_of(shape))
+    findings += of_other_shape(document, validated.findings)
     findings += name_matches(document, path.parent.name, "folder")
     wrong, modules = _functions(project, document, _FUNCTIONS, path.parent)
     findings += wrong
     named, wrong, of_datasets = _datasets(project, document)
     findings += wrong
     history_start = None
-    if "window" in validated.sections:
-        window: Window | None = validated.sections["window"]
+    timeless = "window" not in shape.model_fields
+    if timeless or "window" in validated.sections:
+        window: Window | None = None if timeless else validated.sections["window"]
         findings += _placed(document, references.partition_problems(window, named))
         if needs_date:
             findings += _as_of(window, as_of, named, project.display(path))
@@ -70,7 +73,7 @@ def _dataset(project: Project, path: Path) -> tuple[Dataset | None, list[Finding
     document = yaml.read(path, project.display(path))
     validated = validate(Dataset, document, dataset_checks.CHECKS)
     findings = [*validated.findings, *name_matches(document, path.parent.name, "folder")]
-    wrong, modules = _functions(project, document, [("contract", "schema")], path.parent)
+    wrong, modules = _functions(project, document, [("contract", "schema"), ("source", "function")], path.parent)
     return validated.model, findings + wrong, {path: document.content} | modules
 
 
@@ -80,7 +83,7 @@ def _datasets(project: Project, document: Placed) -> tuple[list[Named], list[Fin
     findings: list[Finding] = []
     inputs: Inputs = {}
     known = project.datasets()
-    for path, name in _dataset_names(document.data):
+    for path, name in dataset_names(document.data):
         if name not in known:
             findings += _placed(document, [references.missing_dataset(path, name, known)])
             continue
@@ -95,11 +98,15 @@ def _datasets(project: Project, document: Placed) -> tuple[list[Named], list[Fin
     return named, findings, inputs
 
 
-def _dataset_names(data: Any) -> Iterator[tuple[FieldPath, str]]:
+def dataset_names(data: Any) -> Iterator[tuple[FieldPath, str]]:
     rows, lookups = yaml.value_at(data, ("data", "rows")), yaml.value_at(data, ("data", "lookups"))
     seen: set[str] = set()
     listed = cast("list[Any]", lookups) if isinstance(lookups, list) else []
     named: list[tuple[FieldPath, Any]] = [(("data", "lookups", position), name) for position, name in enumerate(listed)]
+    sources = yaml.value_at(data, ("mix", "sources"))
+    for source in cast("dict[str, Any]", sources) if isinstance(sources, dict) else {}:
+        path = ("mix", "sources", source, "dataset")
+        named.append((path, yaml.value_at(data, path)))
     for path, name in [(("data", "rows"), rows), *named]:
         if isinstance(name, str) and name not in seen:
             seen.add(name)

@@ -21,7 +21,10 @@ from mtac_assets.spec.recipe import (
 )
 from mtac_assets.spec.spelling import closest
 
+SHARED: list[Check] = []
+"""Rules of both shapes of a recipe, those of rows and those of texts."""
 CHECKS: list[Check] = []
+"""Rules of a recipe of rows, the shared ones included (see the end of this file)."""
 
 MIN_REFERENCE_DAYS = 3  # below this the error of a mean over days cannot be known (evaluation.bootstrap.MIN_DAYS)
 
@@ -88,7 +91,7 @@ def _model_known(model: Model) -> Iterator[Problem]:
         yield Problem(("model", "kind"), f"no model is called `{model.kind}`", expected, remedy)
 
 
-@rule(CHECKS, "training")
+@rule(SHARED, "training")
 def _micro_batches(training: Training) -> Iterator[Problem]:
     batch, micro = training.batch_size, training.micro_batch_size
     if batch % micro:
@@ -99,6 +102,21 @@ def _micro_batches(training: Training) -> Iterator[Problem]:
         yield Problem(
             ("training", "micro_batch_size"), error, expected, f"write {min(near, key=lambda n: abs(n - micro))}"
         )
+
+
+@rule(SHARED, "training")
+def _decay(training: Training) -> Iterator[Problem]:
+    schedule = training.schedule
+    path = ("training", "schedule", "decay_share")
+    if schedule.kind == "wsd" and schedule.decay_share is None:
+        error = "`wsd` falls over the last steps, and nothing says how many"
+        yield Problem(path, error, "a share of the steps, such as 0.2", "add `decay_share: 0.2`")
+    elif schedule.kind != "wsd" and schedule.decay_share is not None:
+        error = f"`decay_share` belongs to `wsd`, and the schedule is `{schedule.kind}`"
+        yield Problem(path, error, "`kind: wsd`, or no decay_share", "remove it, or write `kind: wsd`")
+    elif schedule.decay_share is not None and schedule.decay_share + schedule.warmup_share > 1:
+        error = f"warm-up {schedule.warmup_share:g} and decay {schedule.decay_share:g} overlap"
+        yield Problem(path, error, "shares that add up to at most 1", f"write {1 - schedule.warmup_share:g} or less")
 
 
 @rule(CHECKS, "evaluation", "window")
@@ -142,7 +160,7 @@ def _gated_baseline(gates: Gates, evaluation: Evaluation) -> Iterator[Problem]:
         yield unknown(path, gates.baseline.name, evaluation.baselines, "evaluation.baselines")
 
 
-@rule(CHECKS, "triggers")
+@rule(SHARED, "triggers")
 def _schedule(triggers: Triggers) -> Iterator[Problem]:
     if triggers.schedule is None:
         return
@@ -209,3 +227,6 @@ def _zone(name: str) -> Iterator[Problem]:
         remedy = f"write {guess}" if guess else "look it up in the IANA list of time zones"
         path = ("triggers", "schedule", "timezone")
         yield Problem(path, f"no time zone is called `{name}`", "a name such as America/New_York, or UTC", remedy)
+
+
+CHECKS.extend(SHARED)

@@ -22,6 +22,7 @@ Any field of a recipe may be set for one run: `--set training.learning_rate=3e-3
 """
 _TITLES = {
     "recipe": "Recipe (`defs/<name>/recipe.yaml`)",
+    "language_recipe": "Recipe of a language model (`defs/<name>/recipe.yaml` with a `mix`)",
     "dataset": "Dataset (`defs/<name>/dataset.yaml`)",
     "environment": "Environment (`environments/<name>.yaml`, chosen by `APP_ENV`)",
 }

@@ -10,7 +10,10 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mtac_assets.spec.errors import Finding, SpecError
+
 if TYPE_CHECKING:
+    from mtac_assets.spec.language import LanguageRecipe
     from mtac_assets.spec.recipe import Recipe
 
 SCHEMA_VERSION = 1
@@ -80,10 +83,28 @@ class ResolvedRecipe:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """The recipe, typed. Imports pydantic, so what must be quick reads `fields`."""
-        from mtac_assets.spec.recipe import Recipe
+        """The recipe, typed, of either shape. Imports pydantic, so what must be quick reads `fields`."""
+        from mtac_assets.spec.shapes import recipe_model
 
-        return Recipe.model_validate_json(json.dumps(self.fields))
+        return recipe_model(self.fields).model_validate_json(json.dumps(self.fields))
+
+    @property
+    def is_language(self) -> bool:
+        """Is it a recipe of texts?"""
+        return "mix" in self.fields
+
+    @property
+    def language(self) -> LanguageRecipe:
+        """The recipe of texts, typed. Raises SpecError for a recipe of rows."""
+        from mtac_assets.spec.language import LanguageRecipe
+
+        recipe = self.recipe
+        if not isinstance(recipe, LanguageRecipe):
+            finding = Finding(
+                f"`{self.name}` learns from rows", self.folder_name, "a recipe with a `mix`", "name another"
+            )
+            raise SpecError(finding)
+        return recipe
 
     @property
     def name(self) -> str:
@@ -105,7 +126,7 @@ class ResolvedRecipe:
 
     def windows(self) -> Windows:
         """The partitions each part is taken from."""
-        window: Mapping[str, int] | None = self.fields["window"]
+        window: Mapping[str, int] | None = self.fields.get("window")
         if window is None or self.as_of is None:
             return Windows((), (ALL,), (ALL,), (ALL,))
         first = self.as_of - timedelta(days=window["train_days"])

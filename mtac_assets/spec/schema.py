@@ -12,7 +12,7 @@ from typing import Any
 from mtac_assets.spec.fields import Spec
 from mtac_assets.spec.yaml import FieldPath
 
-KINDS = ("recipe", "dataset", "environment")
+KINDS = ("recipe", "language_recipe", "dataset", "environment")
 FILE_NAME = "{kind}.schema.json"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -21,14 +21,20 @@ def model_of(kind: str) -> type[Spec]:
     """The model of a kind of document. KeyError for an unknown one."""
     from mtac_assets.spec.dataset import Dataset
     from mtac_assets.spec.environment import Environment
+    from mtac_assets.spec.language import LanguageRecipe
     from mtac_assets.spec.recipe import Recipe
 
-    models: dict[str, type[Spec]] = {"recipe": Recipe, "dataset": Dataset, "environment": Environment}
+    models: dict[str, type[Spec]] = {
+        "recipe": Recipe,
+        "language_recipe": LanguageRecipe,
+        "dataset": Dataset,
+        "environment": Environment,
+    }
     return models[kind]
 
 
 def json_schema(kind: str) -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of `recipe`, `dataset` or `environment`, self-contained."""
+    """JSON Schema (draft 2020-12) of `recipe`, `language_recipe`, `dataset` or `environment`, self-contained."""
     return {"$schema": DIALECT, "$id": FILE_NAME.format(kind=kind), **schema_of(model_of(kind))}
 
 
@@ -132,7 +138,7 @@ def _bounds(node: Mapping[str, Any]) -> str:
 
 
 def _text(node: Mapping[str, Any]) -> str:
-    from mtac_assets.spec import fields
+    from mtac_assets.spec import fields, ratios
 
     if node.get("format") == "date":
         return f"a date written as YYYY-MM-DD, {fields.FIRST_YEAR} to {fields.LAST_YEAR}"
@@ -142,6 +148,7 @@ def _text(node: Mapping[str, Any]) -> str:
         fields.FUNCTION_PATTERN: "module:function",
         fields.OWNER_PATTERN: "team:NAME or an e-mail address",
         fields.MODEL_PATTERN: "the name of a built-in model, or module:function",
+        ratios.RATIO_PATTERN: "a fraction such as 3/8",
         fields.VARIABLE_PATTERN: "the name of an environment variable",
     }
     pattern = node.get("pattern")

@@ -11,24 +11,33 @@ from typing import Any
 from pydantic import Field
 
 from mtac_assets.spec.errors import Finding, SpecError, raise_all
-from mtac_assets.spec.fields import Day
+from mtac_assets.spec.fields import Day, Spec
+from mtac_assets.spec.language import LanguageRecipe
 from mtac_assets.spec.project import Project, find_project
 from mtac_assets.spec.recipe import Recipe
-from mtac_assets.spec.recipe_checks import CHECKS
 from mtac_assets.spec.resolved import ResolvedRecipe
+from mtac_assets.spec.shapes import checks_of, is_language, of_other_shape, recipe_model
 from mtac_assets.spec.validate import validate
 from mtac_assets.spec.yaml import FieldPath, dotted
 
 MAX_BYTES = 1024 * 1024
 
 
-class StoredRecipe(Recipe):
-    """A recipe and what was decided with it."""
+class Decided(Spec):
+    """What was decided with a recipe."""
 
     as_of: Day | None = Field(description="The as-of date; null for a recipe without time.")
     history_start: Day | None = Field(description="First day that features may look back on.")
     overrides: tuple[str, ...] = Field(description="Overrides, in order.")
     folder: str = Field(description="The recipe's folder, relative to the project.")
+
+
+class StoredRecipe(Recipe, Decided):
+    """A recipe of rows and what was decided with it."""
+
+
+class StoredLanguageRecipe(LanguageRecipe, Decided):
+    """A recipe of texts and what was decided with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +68,19 @@ def read_resolved(path: Path, project: Project | None = None) -> ResolvedRecipe:
 def parse_resolved(content: bytes, name: str, root: Path) -> ResolvedRecipe:
     """The same from bytes, for example of a Git blob."""
     document = StoredDocument(_parse(content, name), name)
-    validated = validate(StoredRecipe, document, CHECKS)
-    raise_all(SpecError, validated.findings)
+    model = StoredLanguageRecipe if is_language(document.data) else StoredRecipe
+    validated = validate(model, document, checks_of(model))
+    raise_all(SpecError, of_other_shape(document, validated.findings))
     stored = validated.model
     assert stored is not None
     raise_all(SpecError, _dates(stored, document))
-    recipe = Recipe.model_construct(**{field: getattr(stored, field) for field in Recipe.model_fields})
+    shape = recipe_model(document.data)
+    recipe = shape.model_construct(**{field: getattr(stored, field) for field in shape.model_fields})
     folder = root / stored.folder
     return ResolvedRecipe.of(recipe, stored.as_of, folder, stored.folder, stored.overrides, stored.history_start)
 
 
-def _dates(stored: StoredRecipe, document: StoredDocument) -> list[Finding]:
+def _dates(stored: StoredRecipe | StoredLanguageRecipe, document: StoredDocument) -> list[Finding]:
     findings: list[Finding] = []
     needed = stored.window is not None
     for field in ("as_of", "history_start"):

@@ -21,10 +21,12 @@ def test_shipped_files_satisfy_the_schema_that_they_name(root: Path, kind: str):
     jsonschema = pytest.importorskip("jsonschema")
     from mtac_assets.spec import yaml
 
-    shipped = [*root.glob(f"mtac_assets/defs/*/{kind}.yaml"), *root.glob(f"mtac_assets/{kind}s/*.yaml")]
+    every = [*root.glob("mtac_assets/defs/*/*.yaml"), *root.glob("mtac_assets/environments/*.yaml")]
+    shipped = {path: path.read_text().splitlines()[0] for path in every if path.name != "defs.yaml"}
+    assert all("$schema=" in first for first in shipped.values())
+    shipped = {path: first for path, first in shipped.items() if first.endswith(f"/{kind}.schema.json")}
     assert shipped
-    for path in shipped:
-        first = path.read_text().splitlines()[0]
+    for path, first in shipped.items():
         named = (path.parent / first.removeprefix("# yaml-language-server: $schema=")).resolve()
         assert json.loads(named.read_text()) == json_schema(kind)
         jsonschema.validate(yaml.read(path).data, json.loads(named.read_text()))

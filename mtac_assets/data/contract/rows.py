@@ -21,6 +21,8 @@ from mtac_assets.data.contract.source import ContractError
 from mtac_assets.data.readers.rows import Fault
 from mtac_assets.spec.errors import Finding
 
+_SHOWN = 80  # characters of a value in a message; a text may have millions
+
 
 def null_faults(contract: LoadedContract, table: pa.Table) -> Iterator[Fault]:
     """Rows with a null in a column that dataset.yaml gives no null rate. NaN counts as null here and in the rates."""
@@ -120,4 +122,6 @@ def _rule(check: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    return repr(value) if isinstance(value, str) else str(value)
+    if not isinstance(value, str):
+        return str(value)
+    return repr(value) if len(value) <= _SHOWN else f"{value[:_SHOWN]!r}... ({len(value):,} characters)"

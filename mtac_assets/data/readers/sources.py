@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtac_assets.data.readers import files, package, sql
+from mtac_assets.data.readers import documents, files, package, sql
 from mtac_assets.data.readers.rows import Block
-from mtac_assets.spec.dataset import Dataset, FilesSource, PackageSource
+from mtac_assets.spec.dataset import Dataset, DocumentsSource, FilesSource, PackageSource
 
 if TYPE_CHECKING:
     from mtac_assets.data.contract.columns import Columns
@@ -21,4 +21,6 @@ def read_blocks(dataset: Dataset, keys: Sequence[str], columns: Columns, root: P
         return files.blocks(dataset, spec, keys, columns, root)
     if isinstance(spec, PackageSource):
         return package.blocks(dataset, spec, keys, columns)
+    if isinstance(spec, DocumentsSource):
+        return documents.blocks(dataset, spec, keys, columns, root)
     return sql.blocks(dataset, spec, keys, columns)

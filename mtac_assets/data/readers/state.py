@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from mtac_assets.data.readers.local import Source, SourceError, file_name, file_source, file_states, is_local
+from mtac_assets.data.readers.made import documents_source, folder_of
 from mtac_assets.data.readers.uri import public_uri, resolve, scrub
 from mtac_assets.provenance.digest import sha256_bytes, sha256_file
-from mtac_assets.spec.dataset import Dataset, FilesSource, PackageSource, SqlSource
+from mtac_assets.spec.dataset import Dataset, DocumentsSource, FilesSource, PackageSource, SqlSource
 from mtac_assets.spec.errors import Finding
 
 
@@ -25,7 +26,10 @@ def source_state(dataset: Dataset, keys: Sequence[str], root: Path) -> dict[str,
     spec = dataset.source
     if isinstance(spec, FilesSource):
         return file_sources(spec, keys, root)
-    found = package_source(spec) if isinstance(spec, PackageSource) else query_source(spec)
+    if isinstance(spec, DocumentsSource):
+        found = documents_source(folder_of(dataset.name, root), spec.model_dump(mode="json"))
+    else:
+        found = package_source(spec) if isinstance(spec, PackageSource) else query_source(spec)
     return dict.fromkeys(keys, found)
 
 
