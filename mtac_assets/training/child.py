@@ -42,7 +42,7 @@ def run_child(
     It leads a session of its own, which is ended with it, after `limit` seconds or by our own end. `on_note` gets each line
     that it writes to standard error, beside our own standard error. Raises Overdue.
     """
-    child = ahead.take(module, arguments, root, environment) if on_note is not None else None
+    child = ahead.take(module, arguments, root, environment, piped=True) if on_note is not None else None
     child = child or subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         cwd=root,

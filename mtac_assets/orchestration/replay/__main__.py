@@ -12,8 +12,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from mtac_assets.evaluation import launch as evaluation
+from mtac_assets.monitoring import launch as monitoring
 from mtac_assets.provenance.files import read_json, write_json
 from mtac_assets.spec.errors import MtacError
+from mtac_assets.training import launch as training
+from mtac_assets.training.nursery import nursery
+
+CHILDREN = {each.MODULE: each.LIBRARIES for each in (training, evaluation, monitoring)}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,6 +40,7 @@ def _play(order: dict[str, Any]) -> None:
     from mtac_assets.orchestration.replay.landing import Landing
     from mtac_assets.orchestration.replay.library import Library
     from mtac_assets.orchestration.replay.player import Player
+    from mtac_assets.orchestration.replay.storage import storages
     from mtac_assets.orchestration.repository import load_repository
     from mtac_assets.spec.project import find_project
 
@@ -41,9 +48,17 @@ def _play(order: dict[str, Any]) -> None:
     first, last = date.fromisoformat(order["first"]), date.fromisoformat(order["last"])
     library = Library(Path(order["library"]))
     landings = tuple(Landing.of(each) for each in order["landings"])
-    with instance(project) as opened:
+    with instance(project, storages(project.state.dagster.absolute())) as opened, nursery(CHILDREN) as children:
         player = Player(
-            project, opened, load_repository(project), recipe, landings, library, Path(order["position"]), _tell
+            project,
+            opened,
+            load_repository(project),
+            recipe,
+            landings,
+            library,
+            Path(order["position"]),
+            _tell,
+            children,
         )
         player.play(first, last)
         played = Played(project, opened, recipe, landings, first, last, library)

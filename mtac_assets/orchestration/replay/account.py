@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from mtac_assets.data.partitions import present
+from mtac_assets.data.readers.local import file_name
 from mtac_assets.orchestration.assets import drift, performance
 from mtac_assets.orchestration.jobs import RECIPE_TAG, line_name
 from mtac_assets.orchestration.replay.champions import failing, final
-from mtac_assets.orchestration.replay.landing import INCOMING, Landing
+from mtac_assets.orchestration.replay.landing import INCOMING, Landing, keys_until
 from mtac_assets.orchestration.replay.moments import landing_time
 from mtac_assets.orchestration.replay.served import served_days, write_scores
 from mtac_assets.orchestration.triggers.arrival import refusals
@@ -85,17 +86,17 @@ def account(played: Played, seconds: Mapping[str, float], out: Path) -> dict[str
 
 def _arrivals(played: Played, landing: Landing) -> dict[str, Any]:
     """Files of one dataset that landed while it was played, what became partitions, and what was not taken."""
-    project = played.project
+    project, before = played.project, (played.first - timedelta(days=1)).isoformat()
     dataset = load_dataset(project, landing.dataset)
     folder = project.root / INCOMING / landing.dataset
-    begun = landing_time(played.first - timedelta(days=1)) - timedelta(seconds=1)
-    landed = [path for path in folder.iterdir() if datetime.fromtimestamp(path.stat().st_mtime, UTC) > begun]
+    keys = [key for key in keys_until(dataset, played.last) if key >= before]
+    landed = [key for key in keys if (folder / file_name(landing.pattern, key)).is_file()]
     manifests = present(project.state.data, landing.dataset, project.state.cache)
     held = refusals(project, played.instance, dataset)
     return {
         "landed": len(landed),
-        "partitions": len(manifests),
-        "quarantined_rows": sum(manifest.quarantined_rows for manifest in manifests.values()),
+        "partitions": sum(key in manifests for key in keys),
+        "quarantined_rows": sum(manifests[key].quarantined_rows for key in keys if key in manifests),
         "refused": {key: hold.reason for key, hold in sorted(held.items())},
     }
 

@@ -37,6 +37,7 @@ from mtac_assets.spec.load import load_dataset
 
 if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
+    from mtac_assets.training.nursery import Nursery
 
 SCHEMA_VERSION = 1
 Tell = Callable[[date, str], None]
@@ -73,6 +74,7 @@ class Player:
     library: Library
     place: Path
     tell: Tell
+    children: Nursery
     position: Position = field(init=False)
     daemon: Daemon = field(init=False)
 
@@ -140,9 +142,9 @@ class Player:
     def _train(self, model_id: str, start: Callable[[], None]) -> None:
         there = self.project.state.models / model_id / "pack.json"
         lent = there.is_file() or self.library.lend(self.project, model_id)
-        began, cpu = time.monotonic(), _cpu_seconds()
+        began, cpu = time.monotonic(), self._cpu_seconds()
         start()
-        cost = {"seconds": round(time.monotonic() - began, 3), "cpu_seconds": round(_cpu_seconds() - cpu, 3)}
+        cost = {"seconds": round(time.monotonic() - began, 3), "cpu_seconds": round(self._cpu_seconds() - cpu, 3)}
         self.position.seconds["trainings"] += cost["seconds"]
         if there.is_file() and self.library.cost(model_id) is None:
             # A training that an interruption cut off from its bookkeeping has no cost that could be told.
@@ -152,12 +154,11 @@ class Player:
         ask_for_promotions(self.project, self.instance, self.repository, self.recipe, self.library)
         self.position.seconds["decisions"] += time.monotonic() - began
 
+    def _cpu_seconds(self) -> float:
+        """Of this process, and of those that it has started and that have ended."""
+        return sum(os.times()[:4]) + self.children.cpu_seconds
+
 
 def set_time(moment: datetime) -> None:
     """It is `moment` now, here and in every process that is started from here."""
     os.environ[CLOCK_VARIABLE] = moment.isoformat()
-
-
-def _cpu_seconds() -> float:
-    """Of this process and of those that it has started and that have ended."""
-    return sum(os.times()[:4])
