@@ -19,7 +19,18 @@ from mtac_assets.spec.errors import MtacError
 from mtac_assets.training import launch as training
 from mtac_assets.training.nursery import nursery
 
-CHILDREN = {each.MODULE: each.LIBRARIES for each in (training, evaluation, monitoring)}
+# Beside what a child wants while it waits for a run: what every child of a replay loads at its start.
+ALWAYS = (
+    "pydantic",
+    "ruamel.yaml",
+    "numpy",
+    "pyarrow.compute",
+    "pyarrow.csv",
+    "pyarrow.dataset",
+    "fsspec",
+    "scipy.special",
+)
+CHILDREN = {each.MODULE: (*each.LIBRARIES, *ALWAYS) for each in (training, evaluation, monitoring)}
 
 
 def main(arguments: list[str] | None = None) -> int:
