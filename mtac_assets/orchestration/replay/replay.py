@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from mtac_assets.orchestration.replay.policies import Policy
 from mtac_assets.orchestration.replay.surroundings import make_checkout, run_in, source_of
 from mtac_assets.provenance.digest import digest_json
 from mtac_assets.provenance.document import read_object
-from mtac_assets.provenance.files import read_json, write_json
+from mtac_assets.provenance.files import read_json, write_atomic, write_json
 from mtac_assets.spec.errors import Finding, MtacError
 from mtac_assets.spec.load import check_recipe, load_dataset, load_recipe
 
@@ -57,21 +57,18 @@ def set_stage(project: Project, recipe: str, first: date, last: date, policies: 
         check_recipe(project, recipe, policy.overrides(triggers))
     rows = load_dataset(project, checked.data.rows).partitions
     assert rows.kind == "daily", "spec refuses a window over rows without days"
-    from datetime import timedelta
-
     resolved = load_recipe(project, recipe, as_of=rows.start + timedelta(days=checked.window.train_days))
     source = source_of(project, resolved)
     replays = project.state.replays
     question = [recipe, first.isoformat(), last.isoformat(), source.tree]
     folder = replays / f"{recipe}-{first}-{last}-{digest_json(question)[:8]}"
     names = (checked.data.rows, *checked.data.lookups)
-    # The library's neighbour: files that land are the same for every replay of the same sources.
     landings = tuple(gather(project, load_dataset(project, name), last, folder / "waiting" / name) for name in names)
     return Stage(project, checked.name, first, last, folder, source, landings)
 
 
-def play(stage: Stage, policy: Policy, echo: Echo) -> dict[str, Any]:
-    """Play one policy to its end, or on from where it was interrupted; its account. Raises MtacError with the player's findings."""
+def play(stage: Stage, policy: Policy, echo: Echo) -> None:
+    """Play one policy to its end, or on from where it was interrupted, and write its account. Raises MtacError with the player's findings."""
     place = stage.folder / "policies" / policy.name
     order = {
         "schema_version": 1,
@@ -114,7 +111,33 @@ def play(stage: Stage, policy: Policy, echo: Echo) -> dict[str, Any]:
         raise
     if code != 0:
         raise _failure(place, code)
-    return read_json(place / "account.json")
+
+
+def document_of(stage: Stage, policies: Sequence[Policy]) -> dict[str, Any]:
+    """The document of policies that were played to their end: `evaluation.replayed.replay_document` of their accounts."""
+    import pyarrow.parquet as pq
+
+    from mtac_assets.evaluation.replayed import Served, replay_document
+
+    played: list[Any] = []
+    for policy in policies:
+        place = stage.folder / "policies" / policy.name
+        rows = pq.read_table(place / "scores.parquet")
+        served = Served(*(rows[name].to_numpy() for name in ("day", "label", "score")))
+        played.append((policy.document(), read_json(place / "account.json"), served))
+    bootstrap = check_recipe(stage.project, stage.recipe).evaluation.bootstrap
+    return replay_document(stage.recipe, played, bootstrap) | {"code": stage.source.head, "tree": stage.source.tree}
+
+
+def write(document: Mapping[str, Any], out: Path) -> tuple[Path, Path]:
+    """Write `replay.json` and `replay.html` into the folder `out`; their paths."""
+    from mtac_assets.evaluation.replay_page import replay_page
+
+    out.mkdir(parents=True, exist_ok=True)
+    data, page = out / "replay.json", out / "replay.html"
+    write_json(data, document)
+    write_atomic(page, replay_page(document).encode())
+    return data, page
 
 
 def _failure(place: Path, code: int) -> MtacError:
