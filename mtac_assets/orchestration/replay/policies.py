@@ -10,8 +10,8 @@ from typing import Any
 from mtac_assets.spec.errors import Finding, MtacError, raise_all
 
 SECTION = "triggers."
-# What starts trainings, as it is where a policy says nothing of it; and what it is where the policy wants the recipe's own
-# and the recipe has none: the section with all its defaults.
+# What starts trainings, as it is where a policy says nothing of it; and what it is where the policy of that name is played and
+# the recipe has no such section: the section with all its defaults.
 OFF = {"schedule": "null", "upstream": "false", "drift": "null", "performance": "null"}
 DEFAULTS = {"drift": "drift.window_days=1", "performance": "performance.window_days=7"}
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -29,11 +29,12 @@ class Policy:
     def overrides(self, triggers: Mapping[str, Any]) -> tuple[str, ...]:
         """Overrides of a recipe whose section `triggers` has these fields."""
         kept = [name for name in self.keeps if triggers.get(name)]
-        missing = [DEFAULTS[name] for name in self.keeps if name not in kept and name in DEFAULTS]
+        missing = {name: DEFAULTS[name] for name in self.keeps if name not in kept and self.name == name}
         # A section that is only changed in part keeps its other fields: the time zone of a schedule, say.
         changed = {text.removeprefix(SECTION).partition("=")[0].partition(".")[0] for text in self.sets}
-        off = [f"{name}={value}" for name, value in OFF.items() if name not in kept and name not in changed]
-        return ("triggers.active=true", *(SECTION + text for text in (*off, *missing)), *self.sets)
+        said = {*kept, *missing, *changed}
+        off = [f"{name}={value}" for name, value in OFF.items() if name not in said]
+        return ("triggers.active=true", *(SECTION + text for text in (*off, *missing.values())), *self.sets)
 
     def document(self) -> dict[str, Any]:
         return {"name": self.name, "about": self.about, "keeps": list(self.keeps), "sets": list(self.sets)}

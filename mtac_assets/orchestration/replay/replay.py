@@ -98,6 +98,7 @@ def play(stage: Stage, policy: Policy, echo: Echo) -> None:
     write_json(place / "order.json", order)
     (place / "errors.json").unlink(missing_ok=True)
     child = run_in(root, [PLAYER, str(place / "order.json")], place / "log.txt")
+    write_atomic(place / "player.pid", f"{child.pid}\n".encode())
     try:
         assert child.stdout is not None
         for line in child.stdout:
