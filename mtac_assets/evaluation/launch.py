@@ -128,7 +128,7 @@ def _begin(project: Project, resolved: ResolvedRecipe) -> None:
     recipe = Path(folder.name) / "recipe.json"
     write_json(recipe, {"schema_version": 1, **resolved.document()})
     arguments = ["--recipe", str(recipe), "--data", str(project.state.data), "--listen"]
-    child = ahead.take(MODULE, arguments, project.root, variables(project, resolved), listens=True)
+    child = ahead.take_listening(MODULE, arguments, project.root, variables(project, resolved))
     if child is None:
         folder.cleanup()
     else:

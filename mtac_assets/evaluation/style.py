@@ -31,6 +31,14 @@ A = Look("A", "model", "circle", "#0072B2", "-", "o")
 B = Look("B", "champion", "diamond", "#D55E00", "--", "D")
 OTHER = Look("other", "rate", "bar", "#7A7A7A", ":", "|")
 
+POLICY_LOOKS = (
+    Look("first", "rate", "bar", "#7A7A7A", ":", "|"),
+    Look("second", "model", "circle", "#0072B2", "-", "o"),
+    Look("third", "champion", "diamond", "#D55E00", "--", "D"),
+    Look("fourth", "boosting", "square", "#009E73", "-.", "s"),
+    Look("fifth", "logistic", "triangle", "#B5568B", ":", "^"),
+)
+
 
 _LOOKS = {"model": MODEL, "champion": CHAMPION, "a": A, "b": B, **BASELINE_LOOKS}
 

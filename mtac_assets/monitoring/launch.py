@@ -21,6 +21,7 @@ from mtac_assets.spec.project import Project
 from mtac_assets.training.child import Overdue, run_child, signal_words, variables
 
 MODULE = "mtac_assets.monitoring"
+LIBRARIES = ("torch", "safetensors.torch", "pandas", "pyarrow.parquet")
 
 
 def score_days_apart(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,8 @@ FREE_SLOTS_SECONDS = 30
 DEQUEUE_SECONDS = 1  # Dagster's own five would be half of what a file may wait between landing and its run
 SERVER_CONFIG = "dagster.yaml"
 COMMAND_LINE_CONFIG = "command-line.yaml"
+OTHER_STORAGES_CONFIG = "other-storages.yaml"
+NO_CAPTURED_LOGS = {"module": "dagster.core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
 DATABASES_MADE = ".databases-made"
 KEEP_TICKS_DAYS = {"skipped": 7, "failure": 30, "success": 90}
 
@@ -48,25 +50,40 @@ def prepare_dagster_home(project: Project) -> Path:
     home = project.state.dagster.absolute()
     home.mkdir(parents=True, exist_ok=True)
     _write(home / SERVER_CONFIG, configuration(project) | {"compute_logs": _captured_logs(home)})
-    nothing = {"module": "dagster.core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
-    _write(home / COMMAND_LINE_CONFIG, configuration(project) | {"compute_logs": nothing})
+    _write(home / COMMAND_LINE_CONFIG, configuration(project) | {"compute_logs": NO_CAPTURED_LOGS})
     _create_databases(project, home)
     return home
 
 
+_opened: dict[Path, dg.DagsterInstance] = {}
+
+
 @contextmanager
-def instance(project: Project) -> Iterator[dg.DagsterInstance]:
-    """The project's Dagster instance, as the command line uses it; events of many partitions are stored in batches."""
+def instance(project: Project, storages: Mapping[str, Any] | None = None) -> Iterator[dg.DagsterInstance]:
+    """The project's Dagster instance, as the command line uses it; events of many partitions are stored in batches.
+
+    Within the block the same instance is given to whoever in this process asks again: a line that a run starts, say. `storages`:
+    sections of the configuration that replace the embedded ones.
+    """
     import dagster as dg
 
     home = prepare_dagster_home(project)
+    if home in _opened:
+        yield _opened[home]
+        return
+    file = COMMAND_LINE_CONFIG
+    if storages is not None:
+        file = OTHER_STORAGES_CONFIG
+        _write(home / file, configuration(project) | {"compute_logs": NO_CAPTURED_LOGS} | dict(storages))
     before = os.environ.get(BATCH_SIZE_VARIABLE)
     os.environ[BATCH_SIZE_VARIABLE] = str(BATCH_SIZE)
     try:
-        with dg.DagsterInstance.from_config(str(home), COMMAND_LINE_CONFIG) as opened:
+        with dg.DagsterInstance.from_config(str(home), file) as opened:
             limit_trainings(opened, project.environment.limits.concurrent_trainings)
+            _opened[home] = opened
             yield opened
     finally:
+        _opened.pop(home, None)
         if before is None:
             del os.environ[BATCH_SIZE_VARIABLE]
         else:

@@ -104,7 +104,7 @@ def reproduce(
     except MtacError as error:
         evidence["why"] = [finding.document() for finding in error.findings]
     evidence["seconds"] = round(time.monotonic() - began, 3)
-    return _record(project, summary, evidence, actor, reason)
+    return record_reproduction(project, summary, evidence, actor, reason)
 
 
 def _rebuild(
@@ -209,7 +209,7 @@ def _differing(recorded: Mapping[str, str], rebuilt: Mapping[str, str]) -> list[
     return sorted(name for name in recorded.keys() | rebuilt.keys() if recorded.get(name) != rebuilt.get(name))
 
 
-def _record(
+def record_reproduction(
     project: Project, summary: ModelSummary, evidence: Mapping[str, Any], actor: str, reason: str
 ) -> Reproduction:
     environment = project.environment.name

@@ -77,6 +77,10 @@ class State:
         return self.root / "drift"
 
     @property
+    def replays(self) -> Path:
+        return self.root / "replays"
+
+    @property
     def runs(self) -> Path:
         return self.root / "runs"
 

@@ -14,10 +14,12 @@ is what can be refused in about 100 ms. The recipe for flights has 3 KiB and 80 
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -100,6 +102,13 @@ def read(path: Path, name: str | None = None) -> Document:
                 "create it or make it readable",
             )
         ) from None
+    kept = _parsed(text, name)
+    return replace(kept, data=copy.deepcopy(kept.data))
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: bytes, name: str) -> Document:
+    """The same bytes are parsed once a process: a daemon reads its documents at every look, to see an edit at once."""
     return parse(text, name)
 
 

@@ -16,6 +16,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from mtac_assets.training import nursery
+from mtac_assets.training.read_while_loading import decisive
+
 # Runs as `-c`, for a module of ours would be code that the fingerprint does not cover.
 WAITING = """
 import importlib, json, os, runpy, sys
@@ -32,9 +35,6 @@ os.environ.update(order["environment"])
 sys.argv = [order["module"], *order["arguments"]]
 runpy.run_module(order["module"], run_name="__main__", alter_sys=True)
 """
-READ_WHILE_LOADING = ("ATEN_", "BLIS_", "CUBLAS_", "CUDA_", "KMP_", "LD_", "MKL_", "NUMEXPR_", "OMP_", "ONEDNN_",
-                      "OPENBLAS_", "PYTHON", "TORCH")  # fmt: skip
-
 _waiting: dict[str, _Waiting] = {}
 
 
@@ -42,16 +42,22 @@ class _Waiting:
     """One process that waits, and what it was begun with."""
 
     def __init__(self, child: subprocess.Popen[bytes], root: Path, variables: Mapping[str, str]) -> None:
-        self.child, self.root, self.variables = child, root, _decisive(variables)
+        self.child, self.root, self.variables = child, root, decisive(variables)
 
     def fits(self, root: Path, variables: Mapping[str, str]) -> bool:
-        return self.child.poll() is None and (self.root, self.variables) == (root, _decisive(variables))
+        return self.child.poll() is None and (self.root, self.variables) == (root, decisive(variables))
 
 
 def prepare(
     module: str, libraries: Sequence[str], root: Path, variables: Mapping[str, str], *, stderr: int | None = None
 ) -> None:
-    """Begin a process that will be wanted soon as `python -m module` in `root`. One that waits already and fits is kept."""
+    """Begin a process that will be wanted soon as `python -m module` in `root`. One that waits already and fits is kept.
+
+    Where a nursery is open, it forks such processes when they are wanted, and none is begun.
+    """
+    mothers = nursery.opened()
+    if mothers is not None and module in mothers.libraries:
+        return
     before = _waiting.get(module)
     if before is not None:
         if before.fits(root, variables):
@@ -70,11 +76,25 @@ def prepare(
 
 
 def take(
-    module: str, arguments: Sequence[str], root: Path, variables: Mapping[str, str], *, listens: bool = False
-) -> subprocess.Popen[bytes] | None:
-    """The process that waits for `module`, sent on its way with these arguments; None where none waits that fits.
+    module: str, arguments: Sequence[str], root: Path, variables: Mapping[str, str], *, piped: bool = False
+) -> subprocess.Popen[bytes] | nursery.Forked | None:
+    """The process that waits for `module`, sent on its way with these arguments, or a fork where a nursery is open; None where
+    none waits that fits. `piped`: the caller reads a fork's standard error (one that waits was begun with or without)."""
+    mothers = nursery.opened()
+    forked = mothers.fork(module, arguments, root, variables, piped=piped) if mothers is not None else None
+    return forked or _sent(module, arguments, root, variables, listens=False)
 
-    One that `listens` keeps its standard input open, to be told more with `tell`."""
+
+def take_listening(
+    module: str, arguments: Sequence[str], root: Path, variables: Mapping[str, str]
+) -> subprocess.Popen[bytes] | None:
+    """As `take`, but never a fork, and its standard input stays open: it is told more with `tell`."""
+    return _sent(module, arguments, root, variables, listens=True)
+
+
+def _sent(
+    module: str, arguments: Sequence[str], root: Path, variables: Mapping[str, str], *, listens: bool
+) -> subprocess.Popen[bytes] | None:
     found = _waiting.pop(module, None)
     if found is None:
         return None
@@ -114,8 +134,3 @@ def end(child: subprocess.Popen[bytes]) -> None:
         if stream is not None:
             with suppress(BrokenPipeError):
                 stream.close()
-
-
-def _decisive(variables: Mapping[str, str]) -> dict[str, str]:
-    """Those that are read while libraries load; all others may change until the process is sent on its way."""
-    return {name: value for name, value in variables.items() if name.startswith(READ_WHILE_LOADING)}

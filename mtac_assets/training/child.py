@@ -18,6 +18,7 @@ from typing import IO
 from mtac_assets.spec.project import Project
 from mtac_assets.spec.resolved import ResolvedRecipe
 from mtac_assets.training import ahead, flags
+from mtac_assets.training.nursery import Forked
 
 
 class Overdue(Exception):
@@ -42,11 +43,11 @@ def run_child(
     It leads a session of its own, which is ended with it, after `limit` seconds or by our own end. `on_note` gets each line
     that it writes to standard error, beside our own standard error. Raises Overdue.
     """
-    child = ahead.take(module, arguments, root, environment) if on_note is not None else None
+    child = ahead.take(module, arguments, root, environment, piped=True) if on_note is not None else None
     return attend(child or _started(module, arguments, root, environment, on_note), limit, on_note)
 
 
-def attend(child: subprocess.Popen[bytes], limit: float, on_note: Callable[[str], None] | None) -> int:
+def attend(child: subprocess.Popen[bytes] | Forked, limit: float, on_note: Callable[[str], None] | None) -> int:
     """The exit code of a process that leads a session of its own, as `run_child` has it."""
     reader = None
     if on_note is not None:

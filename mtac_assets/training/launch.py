@@ -36,6 +36,7 @@ from mtac_assets.training.errors import (
 )
 from mtac_assets.training.first_steps import FirstSteps
 from mtac_assets.training.launchers.choice import choose
+from mtac_assets.training.nursery import Forked
 from mtac_assets.training.pack import SEAL, Pack
 
 POLL_SECONDS = 0.05
@@ -43,6 +44,7 @@ GRACE_SECONDS = 10.0
 MODULE = "mtac_assets.training"
 LIBRARIES = ("torch", "torch.optim", "safetensors.torch", "pandas", "pyarrow.parquet", "rich.progress")
 Record = dict[str, Any]
+Child = subprocess.Popen[bytes] | Forked
 
 
 def train(
@@ -159,7 +161,7 @@ def start(
     )
 
 
-def wait(child: subprocess.Popen[bytes], seconds: float) -> int | None:
+def wait(child: Child, seconds: float) -> int | None:
     """The exit code, None where it still runs after `seconds`."""
     try:
         return child.wait(seconds)
@@ -167,7 +169,7 @@ def wait(child: subprocess.Popen[bytes], seconds: float) -> int | None:
         return None
 
 
-def end(child: subprocess.Popen[bytes], grace: float = GRACE_SECONDS) -> None:
+def end(child: Child, grace: float = GRACE_SECONDS) -> None:
     """SIGTERM to the child and all it started, time to save the state, then SIGKILL. Harmless where it has ended."""
     for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, grace)):
         try:

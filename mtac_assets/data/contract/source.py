@@ -6,6 +6,8 @@ The digest needs only the syntax tree, so training can insist on stamps without 
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +37,7 @@ def contract_digest(dataset: Dataset, folder: Path) -> str:
     path = contract_path(dataset, folder)
     try:
         source = path.read_bytes()
-        parsed = read_source(source, str(path))
+        leaves = _leaves(source, str(path))
     except FileNotFoundError:
         raise ContractError(
             Finding("the contract does not exist", str(path), f"the file that `contract.schema` names: {reference(dataset)}",
@@ -46,32 +48,44 @@ def contract_digest(dataset: Dataset, folder: Path) -> str:
         raise ContractError(
             Finding(f"not valid Python: {error}", f"{path}:{line}", "a Python file", "correct it")
         ) from None
-    _refuse_own_imports(ast.parse(source), path)
+    _refuse_own_imports(source, path)
     document = dataset.model_dump(mode="json", include={"key", "contract", "partitions"})
     document["partitions"] = {"kind": document["partitions"]["kind"], "date": document["partitions"].get("date")}
-    return digest_json({"python": parsed.leaves, "dataset": document})
+    return digest_json({"python": leaves, "dataset": document})
+
+
+@lru_cache(maxsize=64)
+def _leaves(source: bytes, path: str) -> Mapping[str, str]:
+    """Digests by function: the same bytes are parsed once a process, for sensors ask at every look."""
+    return read_source(source, path).leaves
+
+
+@lru_cache(maxsize=64)
+def _imports(source: bytes) -> tuple[tuple[int, tuple[str, ...]], ...]:
+    """Line and names of every import."""
+    found: list[tuple[int, tuple[str, ...]]] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom):
+            found.append((node.lineno, (("." * node.level) + (node.module or ""),)))
+        elif isinstance(node, ast.Import):
+            found.append((node.lineno, tuple(alias.name for alias in node.names)))
+    return tuple(found)
 
 
 def reference(dataset: Dataset) -> str:
     return str(dataset.contract.schema)
 
 
-def _refuse_own_imports(tree: ast.Module, path: Path) -> None:
+def _refuse_own_imports(source: bytes, path: Path) -> None:
     """A contract stands alone: the project's other modules are not in its digest, so they may not decide a verdict."""
     siblings = {other.stem for other in path.parent.glob("*.py")}
     root = __name__.partition(".")[0]
     found = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom):
-            names = [("." * node.level) + (node.module or "")]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        else:
-            continue
+    for line, names in _imports(source):
         found += [
             Finding(
                 f"imports {name}",
-                f"{path}:{node.lineno}",
+                f"{path}:{line}",
                 "a contract that stands alone, so that its digest covers all that decides",
                 "copy what it needs into this file",
             )

@@ -21,13 +21,14 @@ def blocks(dataset: Dataset, spec: PackageSource, keys: Sequence[str], columns: 
     found = package_source(spec)
     sources = dict.fromkeys(keys, found)
     try:
-        typed = read_bytes(_content(spec, found.uri), spec.format, columns, found.uri)
+        typed = read_bytes(content(spec, found.uri), spec.format, columns, found.uri)
         yield from whole_source(dataset, typed, keys, sources, found.uri)
     except SourceError as error:
         yield refuse_all(keys, error.findings, schema_of(columns), sources)
 
 
-def _content(spec: PackageSource, where: str) -> bytes:
+def content(spec: PackageSource, where: str) -> bytes:
+    """The bytes of the file, unpacked where it is an archive of one. SourceError where it is not."""
     _, path = locate(spec)
     data = path.read_bytes()
     if path.suffix != ".zip":

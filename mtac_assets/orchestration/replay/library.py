@@ -1,0 +1,80 @@
+"""Models that were trained in a replay, by Model ID: what one policy has made, another takes over instead of training it again.
+
+Belongs here: packs, reports, the verdict of a reproduction, and what the training cost. A model is decided by its fingerprint alone, so
+a pack taken over is, byte for byte, the one that would have been trained; its digests are checked wherever it is used.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mtac_assets.provenance.document import read_object
+from mtac_assets.provenance.files import publish_folder, temporary_path, write_json
+from mtac_assets.provenance.intact import pack_problems
+
+if TYPE_CHECKING:
+    from mtac_assets.spec.project import Project
+
+SCHEMA_VERSION = 1
+COST, REPRODUCTION = "cost.json", "reproduction.json"
+
+
+@dataclass(frozen=True)
+class Library:
+    """The folder of all replays of a project."""
+
+    folder: Path
+
+    def lend(self, project: Project, model_id: str) -> bool:
+        """Put the model and its report into the state of `project`; False where it is not here. One that is there is kept."""
+        mine, pack = self.folder / model_id, project.state.models / model_id
+        if not (mine / COST).is_file() or pack_problems(mine / "pack"):
+            return False
+        if not pack.is_dir():
+            _link(mine / "pack", pack)
+        if (mine / "report").is_dir() and not (project.state.reports / model_id).is_dir():
+            _link(mine / "report", project.state.reports / model_id)
+        return True
+
+    def take(self, project: Project, model_id: str, cost: Mapping[str, float | None]) -> None:
+        """Keep a model that was trained just now, with what that cost; one that is here already stays."""
+        mine = self.folder / model_id
+        if (mine / COST).is_file():
+            return
+        shutil.rmtree(mine, ignore_errors=True)
+        _link(project.state.models / model_id, mine / "pack")
+        if (project.state.reports / model_id).is_dir():
+            _link(project.state.reports / model_id, mine / "report")
+        write_json(mine / COST, {"schema_version": SCHEMA_VERSION, "model_id": model_id, **cost})
+
+    def cost(self, model_id: str) -> dict[str, Any] | None:
+        return read_object(self.folder / model_id / COST)
+
+    def reproduction(self, model_id: str) -> dict[str, Any] | None:
+        """Evidence of a rebuild that came out identical; None where there was none."""
+        found = read_object(self.folder / model_id / REPRODUCTION)
+        return None if found is None else found["evidence"]
+
+    def keep_reproduction(self, model_id: str, evidence: Mapping[str, Any]) -> None:
+        document = {"schema_version": SCHEMA_VERSION, "model_id": model_id, "evidence": dict(evidence)}
+        write_json(self.folder / model_id / REPRODUCTION, document)
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same files under another name, the folder appearing at once. Nothing here writes into a file that is published."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_path(target)
+    shutil.copytree(source, temporary, copy_function=_same_file)
+    publish_folder(temporary, target)
+
+
+def _same_file(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copyfile(source, target)

@@ -1,0 +1,125 @@
+"""Whole replays of the tides: real definitions, real files, real trainings, in a process of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mtac_assets.orchestration.replay.policies import Policy, chosen
+from mtac_assets.orchestration.replay.replay import Stage, document_of, play, set_stage, write
+from mtac_assets.provenance.files import read_json
+from mtac_assets.spec.errors import MtacError, SpecError
+from mtac_assets.spec.project import Project
+
+
+def replay(project: Project, first: int, last: int, *names: str, said: list[str] | None = None) -> dict[str, Any]:
+    stage, policies = staged(project, first, last, *names)
+    for policy in policies:
+        play(stage, policy, (said if said is not None else []).append)
+    return document_of(stage, policies)
+
+
+def staged(project: Project, first: int, last: int, *names: str) -> tuple[Stage, Sequence[Policy]]:
+    policies = chosen(names)
+    return set_stage(project, "floods", date(2024, 1, first), date(2024, 1, last), policies), policies
+
+
+def table(document: dict[str, Any]) -> str:
+    """Everything of the document but what the machine decides: seconds, and the commits of two different clones."""
+    kept = {name: value for name, value in document.items() if name not in ("code", "tree")}
+    for policy in kept["policies"]:
+        del policy["seconds"], policy["cpu_seconds"]
+        for training in policy["trainings"]:
+            del training["cost"]
+    return json.dumps(kept, indent=1, sort_keys=True)
+
+
+def git(project: Project, *arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=project.root, capture_output=True, text=True, check=True).stdout
+
+
+def test_days_land_and_nothing_of_the_users_is_touched(project: Project) -> None:
+    (project.root / "incoming" / "tides-2024-01-03.csv").write_text("reading,day\n1,2024-01-03\n")
+    before = git(project, "for-each-ref"), git(project, "status", "--porcelain")
+    said: list[str] = []
+    document = replay(project, 3, 5, "never", said=said)
+    (never,) = document["policies"]
+    assert (never["trainings_count"], document["compared"]["days"]) == (0, 0), "five days are too few to train on"
+    arrived = never["arrivals"]["tides"]
+    assert (arrived["landed"], arrived["partitions"]) == (3, 2)
+    assert list(arrived["refused"]) == ["2024-01-03"]
+    assert (git(project, "for-each-ref"), git(project, "status", "--porcelain")) == before
+    assert not project.state.data.exists()
+    assert not project.state.dagster.exists()
+    data, page = write(document, project.root / "out")
+    assert read_json(data)["schema_version"] == 1
+    assert "nothing can be said" in page.read_text()
+
+
+def test_what_cannot_be_played_is_refused_before_anything_is_played(project: Project) -> None:
+    with pytest.raises(MtacError, match="lies before"):
+        staged(project, 5, 3, "never")
+    with pytest.raises(SpecError, match="fewer than 20 windows"):
+        staged(project, 3, 5, "never", "drift")
+    assert not project.state.replays.exists()
+
+
+@pytest.mark.slow
+def test_policies_share_models_and_a_second_replay_tells_the_same(project: Project, tmp_path_factory) -> None:
+    said: list[str] = []
+    document = replay(project, 7, 11, "never", "nightly", said=said)
+    never, nightly = document["policies"]
+    assert (never["trainings_count"], never["promotions"]) == (1, 1)
+    assert nightly["trainings_count"] > 1
+    assert nightly["promotions"] == nightly["trainings_count"], "floods has no champion gate"
+    assert never["trainings"][0]["model_id"] == nightly["trainings"][0]["model_id"]
+    assert sum("taken over" in line for line in said) == 1
+    assert {training["trigger"] for training in nightly["trainings"]} == {"person", "schedule"}
+    days = [entry["first"] for entry in never["weeks"]]
+    assert days
+    assert document["compared"]["days"] > 0
+    assert nightly["against"]["log_loss"]["effect"] is not None
+    champions = read_json(project.state.replays.glob("floods-*/policies/nightly/account.json").__next__())["days"]
+    for day in champions:
+        served = next(training for training in nightly["trainings"] if training["model_id"] == day["champion"])
+        assert served["as_of"] <= day["day"], "no champion serves a day that it has learned from"
+
+    first = table(document)
+    os.rename(project.state.replays, tmp_path_factory.mktemp("aside") / "replays")
+    assert table(replay(project, 7, 11, "never", "nightly")) == first
+
+
+@pytest.mark.slow
+@pytest.mark.fault
+def test_an_interrupted_replay_goes_on_and_trains_nothing_twice(project: Project, tmp_path_factory) -> None:
+    whole = table(replay(project, 7, 10, "nightly"))
+    os.rename(project.state.replays, tmp_path_factory.mktemp("aside") / "replays")
+    stage, (nightly,) = staged(project, 7, 10, "nightly")
+    place = stage.folder / "policies" / "nightly"
+    models = place / "checkout" / ".mtac" / "models"
+    killed = threading.Thread(target=_kill_once_training, args=(models, place / "player.pid"))
+    killed.start()
+    with pytest.raises(MtacError, match="ended with code -9"):
+        play(stage, nightly, lambda _: None)
+    killed.join()
+    said: list[str] = []
+    play(stage, nightly, said.append)
+    assert table(document_of(stage, [nightly])) == whole
+
+
+def _kill_once_training(models: Path, pid: Path) -> None:
+    """SIGKILL to the player as soon as its first pack is being written."""
+    until = time.monotonic() + 240
+    while time.monotonic() < until and not list(models.glob("floods-*/progress.jsonl")):
+        time.sleep(0.02)
+    os.kill(int(pid.read_text()), signal.SIGKILL)
