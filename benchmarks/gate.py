@@ -34,11 +34,17 @@ def measure() -> list[Figure]:
 
 
 def passes(
-    labels: np.ndarray, days: np.ndarray, challenger: np.ndarray, present: np.ndarray, metric: Any, seed: int
+    labels: np.ndarray,
+    days: np.ndarray,
+    challenger: np.ndarray,
+    present: np.ndarray,
+    metric: Any,
+    seed: int,
+    min_effect: float = 0.0,
 ) -> bool:
     """Does the gate promote the challenger on these scores [N]?"""
-    rule = ChampionGate(metric=metric, alpha=ALPHA)
-    found = compare(labels, days, challenger, present, metric, resamples=RESAMPLES, seed=seed)
+    rule = ChampionGate(metric=metric, alpha=ALPHA, min_effect=min_effect)
+    found = compare(labels, days, challenger, present, metric, resamples=RESAMPLES, seed=seed, min_effect=min_effect)
     evidence = Evidence("challenger", {}, "champion", found.document(), None, (), (), False, "", (), "")
     (verdict,) = champion(evidence, Gates(champion=rule), RULES)
     return verdict.passed
@@ -56,33 +62,34 @@ def by_seed() -> Iterator[Figure]:
     score = networks()
     numeric, labels, _ = rows_of(np.random.default_rng(9), 50, TRUTH_ROWS // 50)
     truth = [quality(labels, score(seed, numeric)) for seed in range(CHALLENGERS + 1)]
-    for day_rows in (120, ROWS // DAYS):
+    spread = {metric: float(np.std([one[metric] for one in truth])) for metric in truth[0]}
+    for day_rows, luck in ((120, 0.0), (120, 1.0), (ROWS // DAYS, 0.0)):
         hits = {metric: np.zeros(CHALLENGERS) for metric in truth[0]}
         for number in range(CHALLENGERS):
             numeric, labels, day = rows_of(np.random.default_rng([1, number]), DAYS, day_rows)
             scores = score(number + 1, numeric), score(number, numeric)
             for metric, promoted in hits.items():
-                promoted[number] = passes(labels, day, *scores, metric, number)
+                promoted[number] = passes(labels, day, *scores, metric, number, luck * spread[metric])
         for metric, promoted in hits.items():
-            values = np.array([one[metric] for one in truth])
-            yield _seeds(metric, day_rows, promoted, np.diff(values) <= 0, float(values.std()))
+            worse = np.diff([one[metric] for one in truth]) <= 0
+            yield _seeds(metric, day_rows, promoted, worse, spread[metric], luck * spread[metric])
 
 
-def _seeds(metric: str, day_rows: int, hits: np.ndarray, worse: np.ndarray, spread: float) -> Figure:
-    low, high = interval(hits[:, None])
-    low_null, high_null = interval(hits[worse][:, None])
-    every = f"{hits.mean():.1%} of all {len(hits)} promoted (95 % interval {low:.1%} to {high:.1%})"
-    null = f"{hits[worse].mean():.1%} of the {worse.sum()} that are no better ({low_null:.1%} to {high_null:.1%})"
-    told = f"{every}, {null}; α = {ALPHA:.0%}, {DAYS} test days of {day_rows} rows, spread of the seeds {spread:.4f}"
-    if day_rows * DAYS < ROWS // 2:
-        return Figure(
-            f"gate error by seed alone, {metric}, low end of the 95 % interval",
-            low, "of challengers", at_most=ALPHA, detail=told,
-        )  # fmt: skip
+def _seeds(metric: str, day_rows: int, hits: np.ndarray, worse: np.ndarray, spread: float, min_effect: float) -> Figure:
+    """Of all challengers where the rows are as few as those of the tides; with as many as flights have, of those that are no better."""
+    few = day_rows * DAYS < ROWS // 2
+    (low, high), (low_null, high_null) = interval(hits[:, None]), interval(hits[worse][:, None])
     return Figure(
-        f"gate error by seed alone, {metric}, {day_rows * DAYS:,} rows: those that are no better, low end",
-        low_null, "of challengers", at_most=ALPHA, detail=told,
-    )  # fmt: skip
+        f"gate error by seed alone, {metric}, {day_rows * DAYS:,} rows"
+        + (f", min_effect {min_effect:.4f}" if min_effect else "")
+        + (": low end" if few else ": of those no better, low end"),
+        float(low if few else low_null),
+        "of challengers",
+        at_most=ALPHA,
+        detail=f"{hits.mean():.1%} of all {len(hits)} promoted (95 % interval {low:.1%} to {high:.1%}), {hits[worse].mean():.1%} "
+        f"of the {worse.sum()} that are no better ({low_null:.1%} to {high_null:.1%}); α = {ALPHA:.0%}, {DAYS} test days of "
+        f"{day_rows} rows, standard deviation of the seeds {spread:.4f}",
+    )
 
 
 def quality(labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:

@@ -1,4 +1,5 @@
-"""A training's loss as a small picture for the asset's page, drawn as SVG: matplotlib would cost half a second a run.
+"""A line or two as a small picture for an asset's page (a training's loss, distances of windows), drawn as SVG: matplotlib
+would cost half a second a run.
 
 Dagster shows Markdown of fewer than 1,000 characters where it stands, and hides longer ones behind a link. So the picture is
 frugal: at most `POINTS` points a line, each the mean of its share of the steps, in whole pixels relative to the one before.
@@ -16,23 +17,30 @@ import dagster as dg
 
 WIDTH, HEIGHT = 420, 150
 LEFT, RIGHT, TOP, BOTTOM = 44, 414, 8, 128
-POINTS = {"training": 37, "validation": 12}
-COLOURS = {"training": "#54c", "validation": "#d70"}
+POINTS = (37, 12)  # of the first line, and of the second
+COLOURS = ("#54c", "#d70")
+LINES = ("training", "validation")
+NAME_WIDTH = 130
 LONGEST_SHOWN = 1000  # characters of Markdown
 Series = Sequence[tuple[float, float]]
 
 
 def picture(training: Mapping[str, Any]) -> dg.MetadataValue:
     """The curve in a pack's `training.json` as an inline image; a sentence where there is nothing to draw."""
-    drawing = draw(series(training))
+    return shown("loss", series(training))
+
+
+def shown(name: str, lines: Mapping[str, Series], unit: str = "step") -> dg.MetadataValue:
+    """`draw` as an inline image; a sentence where there is nothing to draw."""
+    drawing = draw(lines, unit)
     if drawing is None:
         return dg.MetadataValue.text("too short to draw")
-    return dg.MetadataValue.md(f"![loss](data:image/svg+xml;base64,{base64.b64encode(drawing.encode()).decode()})")
+    return dg.MetadataValue.md(f"![{name}](data:image/svg+xml;base64,{base64.b64encode(drawing.encode()).decode()})")
 
 
 def series(training: Mapping[str, Any]) -> dict[str, list[tuple[float, float]]]:
     """Step and loss, of training and of validation; values that are no number are left out of the picture."""
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in COLOURS}
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in LINES}
     for point in training["curve"]:
         values = {"training": point.get("loss"), "validation": point.get("validation", {}).get("log_loss")}
         for name, value in values.items():
@@ -41,9 +49,9 @@ def series(training: Mapping[str, Any]) -> dict[str, list[tuple[float, float]]]:
     return found
 
 
-def draw(lines: Mapping[str, Series]) -> str | None:
-    """An SVG of the lines over their steps, with the largest and smallest value and the last step; None below two points."""
-    means = {name: _means(line, POINTS[name]) for name, line in lines.items()}
+def draw(lines: Mapping[str, Series], unit: str = "step") -> str | None:
+    """An SVG of at most two lines over their steps, with the largest and smallest value and the last step; None below two points."""
+    means = {name: _means(line, points) for (name, line), points in zip(lines.items(), POINTS, strict=False)}
     every = [point for line in means.values() for point in line]
     if len(every) < 2:
         return None
@@ -54,7 +62,7 @@ def draw(lines: Mapping[str, Series]) -> str | None:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" font-size="10" fill="none">',
         f'<path d="M{LEFT} {TOP}V{BOTTOM}H{RIGHT}" stroke="#999"/><g fill="#777">',
         f'<text y="{TOP + 6}">{high:.4g}</text><text y="{BOTTOM}">{low:.4g}</text>',
-        f'<text x="{RIGHT}" y="{HEIGHT - 8}" text-anchor="end">step {last:.0f}</text></g>',
+        f'<text x="{RIGHT}" y="{HEIGHT - 8}" text-anchor="end">{unit} {last:.0f}</text></g>',
     ]
     for index, (name, line) in enumerate(means.items()):
         if not line:
@@ -63,12 +71,12 @@ def draw(lines: Mapping[str, Series]) -> str | None:
             (round(LEFT + step / last * (RIGHT - LEFT)), round(TOP + (high - value) / span * (BOTTOM - TOP)))
             for step, value in line
         ]
-        colour = COLOURS[name]
+        colour = COLOURS[index]
         if len(pixels) == 1:  # one epoch has one validation: a dot
             parts.append(f'<circle cx="{pixels[0][0]}" cy="{pixels[0][1]}" r="2" fill="{colour}"/>')
         else:
             parts.append(f'<path d="{_path(pixels)}" stroke="{colour}"/>')
-        parts.append(f'<text x="{LEFT + 70 * index}" y="{HEIGHT - 8}" fill="{colour}">{name}</text>')
+        parts.append(f'<text x="{LEFT + NAME_WIDTH * index}" y="{HEIGHT - 8}" fill="{colour}">{name}</text>')
     return "".join([*parts, "</svg>"])
 
 

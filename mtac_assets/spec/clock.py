@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 CLOCK_VARIABLE = "MTAC_CLOCK"
+_SHIFT = re.compile(r"[+-]\d{1,9}")
 
 _source: Callable[[], datetime] | None = None
 
 
 def now() -> datetime:
-    """The current moment, aware, in UTC. `MTAC_CLOCK` (ISO 8601 with offset) fixes it, also in child processes."""
+    """The current moment, aware, in UTC. `MTAC_CLOCK` fixes it (ISO 8601 with offset), or sets the system's clock so many seconds
+    forward or back (`+86400`, `-86400`), also in child processes."""
     if _source is not None:
         return _source().astimezone(UTC)
     fixed = os.environ.get(CLOCK_VARIABLE)
+    if fixed and _SHIFT.fullmatch(fixed):
+        return datetime.now(UTC) + timedelta(seconds=int(fixed))
     if fixed:
         moment = datetime.fromisoformat(fixed)
         if moment.tzinfo is None:

@@ -9,6 +9,7 @@ from pydantic import Field
 from mtac_assets.orchestration import metadata
 from mtac_assets.orchestration.assets.model import MODEL_ID_TAG
 from mtac_assets.orchestration.assets.training_set import as_of
+from mtac_assets.orchestration.dead_runs import sign
 from mtac_assets.orchestration.errors import as_failure
 from mtac_assets.orchestration.partitions import as_of_partitions
 from mtac_assets.orchestration.recorded import recorded_model
@@ -55,6 +56,7 @@ def champion_asset(place: "RecipePlace") -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         from mtac_assets.promotion.decide import promote
 
+        sign(context)
         with as_failure():
             model_id = recorded_model(place, as_of(context), config.model_id)
             decision = promote(place.project, model_id, by=config.by, reason=config.reason, echo=context.log.info)

@@ -1,12 +1,12 @@
 """A recipe's drift: how far each day's inputs and scores are from the champion's own training history."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from mtac_assets.orchestration import metadata
+from mtac_assets.orchestration import curve, metadata
 from mtac_assets.orchestration.errors import as_failure
 from mtac_assets.orchestration.partition_events import NO_VALUE, Materialized, report
 from mtac_assets.orchestration.partitions import dataset_partitions, looking_back
@@ -125,10 +125,17 @@ def _materialized(place: "RecipePlace", model: Watched, key: str, document: Mapp
             "says": _says(document),
             "Model ID": model.model_id,
             "dagster/row_count": document["rows"],
+            "distance": curve.shown("distance", _distances(before), "window"),
             "chart": metadata.inline_plot("drift", draw(before, f"Drift of {place.name}")),
-            **({"distance to the threshold": document["ratio"]} if document["ratio"] is not None else {}),
+            **({"distance to the threshold": round(document["ratio"], 3)} if document["ratio"] is not None else {}),
         },
     )
+
+
+def _distances(documents: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[float, float]]]:
+    """How far each window is from normal, in thresholds; a window that was not judged has no place."""
+    far = [(float(n), one["ratio"]) for n, one in enumerate(documents, 1) if one["ratio"] is not None]
+    return {"distance": far, "threshold": [(step, 1.0) for step, _ in (far[:1] + far[-1:] if len(far) > 1 else [])]}
 
 
 def _says(document: Mapping[str, Any]) -> str:

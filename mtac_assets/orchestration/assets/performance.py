@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from mtac_assets.orchestration import metadata
+from mtac_assets.orchestration import curve, metadata
+from mtac_assets.orchestration.dead_runs import sign
 from mtac_assets.orchestration.errors import as_failure
 from mtac_assets.orchestration.watched import champion
 
@@ -47,6 +48,7 @@ def performance_asset(place: "RecipePlace", trigger: "PerformanceTrigger") -> dg
         from mtac_assets.monitoring.stored_predictions import scored_days
         from mtac_assets.provenance.digest import digest_json
 
+        sign(context)
         with as_failure():
             model = champion(place)
             days = (
@@ -86,6 +88,17 @@ def _says(judged: "Performance") -> str:
     return f"{judged.state}: log loss {loss} from {known[-1].first} to {known[-1].last}"
 
 
+def _losses(judged: "Performance") -> dict[str, list[tuple[float, float]]]:
+    """The log loss of each window that has one, beside that of the test rows."""
+    live = [
+        (float(n), float(window.metrics["log_loss"]["value"]))
+        for n, window in enumerate(judged.windows, 1)
+        if window.metrics and window.metrics["log_loss"]["value"] is not None
+    ]
+    reference = float(judged.reference["metrics"]["log_loss"]["value"])
+    return {"live": live, "its test rows": [(n, reference) for n, _ in (live[:1] + live[-1:] if len(live) > 1 else [])]}
+
+
 def _metadata(judged: "Performance", document: dict[str, Any]) -> dict[str, Any]:
     from mtac_assets.monitoring.performance_plot import picture
 
@@ -102,6 +115,7 @@ def _metadata(judged: "Performance", document: dict[str, Any]) -> dict[str, Any]
     return {
         "state": judged.state,
         "Model ID": judged.model_id,
+        "log loss": curve.shown("log loss", _losses(judged), "window"),
         "chart": metadata.inline_plot("performance", picture(document)),
         "windows": metadata.table(["days", "state", "rows with label", "log loss", "ROC AUC"], rows),
         "reference": f"log loss {metadata.interval(judged.reference['metrics']['log_loss'])} on its test rows",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from mtac_assets.orchestration import metadata
+from mtac_assets.orchestration.dead_runs import sign_first
 from mtac_assets.orchestration.errors import as_failure
 from mtac_assets.orchestration.partition_events import NO_VALUE, Materialized, report, reported_output
 from mtac_assets.orchestration.partitions import dataset_partitions
@@ -35,6 +36,7 @@ def predictions_asset(place: "RecipePlace") -> dg.AssetsDefinition:
         metadata={"dagster/code_references": metadata.code(place.folder / "recipe.yaml")},
     )
     def score_days(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
+        sign_first(context, place.project)
         with as_failure():
             models = watched_models(place)
             scored = [(model, _score(context, place, model)) for model in models]

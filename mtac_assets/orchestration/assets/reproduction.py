@@ -10,6 +10,7 @@ from mtac_assets.orchestration import metadata
 from mtac_assets.orchestration.assets.model import MODEL_ID_TAG
 from mtac_assets.orchestration.assets.training_set import as_of
 from mtac_assets.orchestration.commits import actor_of
+from mtac_assets.orchestration.dead_runs import sign
 from mtac_assets.orchestration.errors import as_failure
 from mtac_assets.orchestration.jobs import TRAINING_POOL
 from mtac_assets.orchestration.partitions import as_of_partitions
@@ -62,6 +63,7 @@ def reproduction_asset(place: "RecipePlace") -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         from mtac_assets.promotion.reproduce import Request, parse_segments, reproduce
 
+        sign(context)
         with as_failure():
             model_id = recorded_model(place, as_of(context), config.model_id)
             request = Request(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mtac_assets.orchestration import metadata
+from mtac_assets.orchestration.dead_runs import sign_first
 from mtac_assets.orchestration.errors import as_failure
 from mtac_assets.orchestration.partitions import as_of_partitions, training_days
 from mtac_assets.orchestration.settings import SETTINGS
@@ -32,6 +33,7 @@ def training_set_asset(place: "RecipePlace") -> dg.AssetsDefinition:
     def build_training_set(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         from mtac_assets.data.training_set import build
 
+        sign_first(context, place.project)
         with as_failure():
             resolved = place.resolve(getattr(context.resources, SETTINGS), as_of(context))
             built = build(place.project, resolved)
