@@ -111,7 +111,8 @@ def work(mode: str) -> None:
     from mtac_assets.spec.load import load_recipe
     from mtac_assets.spec.project import find_project
 
-    recipe = load_recipe(find_project(ROOT), "flight_delays", as_of=date.fromisoformat(AS_OF)).recipe
+    resolved = load_recipe(find_project(ROOT), "flight_delays", as_of=date.fromisoformat(AS_OF))
+    recipe = resolved.recipe
     if mode == "deterministic":
         from mtac_assets.training.determinism import establish
 
@@ -119,7 +120,7 @@ def work(mode: str) -> None:
     else:
         torch.set_num_threads(recipe.training.threads)
     with tempfile.TemporaryDirectory() as temporary:
-        loops = _loops(recipe, Path(temporary))
+        loops = _loops(resolved, Path(temporary))
         for line in sys.stdin:
             prepared = loops[json.loads(line)]()
             began = time.perf_counter()
@@ -127,7 +128,7 @@ def work(mode: str) -> None:
             print(time.perf_counter() - began, flush=True)
 
 
-def _loops(recipe, folder: Path) -> dict[str, Callable[[], Callable[[], object]]]:
+def _loops(resolved, folder: Path) -> dict[str, Callable[[], Callable[[], object]]]:
     """By name: what prepares a loop (a fresh network, its batches) and gives the loop itself."""
     import secrets
 
@@ -140,11 +141,14 @@ def _loops(recipe, folder: Path) -> dict[str, Callable[[], Callable[[], object]]
     from mtac_assets.training.checkpoint import History, Identity
     from mtac_assets.training.checkpoint_writer import CheckpointWriter
     from mtac_assets.training.determinism import key_randomness, require_declared
-    from mtac_assets.training.loop import Schedule, fit, mean_loss
+    from mtac_assets.training.loop import fit
     from mtac_assets.training.models.registry import build_model
     from mtac_assets.training.progress import FileSink, Progress
+    from mtac_assets.training.schedule import Schedule
     from mtac_assets.training.state import TrainingState
+    from mtac_assets.training.tasks.tabular import TabularTask, mean_loss
 
+    recipe = resolved.recipe
     training = recipe.training
     schema = FeatureSchema(
         recipe.features.numeric, recipe.features.categorical, (("a", "b", "c"),) * len(recipe.features.categorical)
@@ -191,7 +195,8 @@ def _loops(recipe, folder: Path) -> dict[str, Callable[[], Callable[[], object]]
         state, history = TrainingState(network(), training), History("0" * 64)
         out = folder / secrets.token_hex(4)
         every = training.checkpoint_every_steps if checkpoints else STEPS + 1
-        schedule = Schedule(ROWS, STEPS + 1, training.batch_size, every)
+        schedule = Schedule(ROWS, STEPS + 1, training.batch_size, training.micro_batch_size, every)
+        task = TabularTask(resolved, schema, split, split, schedule)
         parameter = next(state.model.parameters())
 
         def loop() -> None:
@@ -200,11 +205,10 @@ def _loops(recipe, folder: Path) -> dict[str, Callable[[], Callable[[], object]]
             with Progress(sink) as progress, CheckpointWriter(out / "checkpoints", identity, history) as writer:
                 fit(
                     state,
-                    split,
-                    None,
+                    task,
                     training,
-                    schedule,
                     writer,
+                    validating=False,
                     until=STEPS,
                     history=history,
                     on_record=progress.record,

@@ -41,14 +41,20 @@ class Ports(Spec):
 class Launcher(Spec):
     """Where training runs."""
 
-    kind: Literal["process"] = Field(default="process", description="A process on this machine.")
-    workers: Count = Field(default=1, description="Workers; their number changes no bit.")
+    kind: Literal["process", "torchrun", "ray"] = Field(
+        default="process",
+        description="`process`: processes on this machine; `torchrun`; `ray`: a Ray cluster (needs the extra `ray`).",
+    )
+    workers: Count = Field(default=1, description="Workers, a power of two; their number changes no bit.")
 
 
 class Limits(Spec):
     """What keeps one run from harming the others."""
 
     run_seconds: Count = Field(description="A run that takes longer is ended.")
+    worker_seconds: Count = Field(
+        default=600, description="A worker that does not answer the others for so long ends the training."
+    )
     concurrent_trainings: Count = Field(default=1, description="Trainings at a time.")
 
 

@@ -22,9 +22,10 @@ def _state(state: str) -> Iterator[Problem]:
 
 @rule(CHECKS, "launcher")
 def _workers(launcher: Launcher) -> Iterator[Problem]:
-    if launcher.kind == "process" and launcher.workers > 1:
-        error = f"launcher `process` runs one worker, not {launcher.workers}"
-        yield Problem(("launcher", "workers"), error, "1", "write 1")
+    if launcher.workers & (launcher.workers - 1):
+        error = f"{launcher.workers} workers cannot share a step's tree of sums"
+        below = 1 << (launcher.workers.bit_length() - 1)
+        yield Problem(("launcher", "workers"), error, "a power of two", f"write {below} or {2 * below}")
 
 
 @rule(CHECKS, "webhooks")

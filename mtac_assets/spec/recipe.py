@@ -94,11 +94,15 @@ class Model(Spec):
 class LearningRateSchedule(Spec):
     """How the learning rate moves over the steps."""
 
-    kind: Literal["constant", "linear", "cosine"] = Field(
-        default="constant", description="The shape after the warm-up; to zero."
+    kind: Literal["constant", "linear", "cosine", "wsd"] = Field(
+        default="constant",
+        description="The shape after the warm-up; to zero. `wsd`: stable until the last `decay_share` of the steps.",
     )
     warmup_share: float = Field(
         default=0.0, ge=0, lt=1, description="Share of the steps over which the rate rises from zero."
+    )
+    decay_share: float | None = Field(
+        default=None, gt=0, le=1, description="Share of the steps over which `wsd` falls to zero; null for other kinds."
     )
 
 
@@ -109,7 +113,9 @@ class Training(Spec):
     epochs: Count = Field(description="Passes over the training rows.")
     batch_size: Count = Field(description="Rows a step.")
     micro_batch_size: Count = Field(description="Rows a forward pass; divides batch_size.")
-    optimizer: Literal["adamw", "adam", "sgd"] = Field(description="The optimizer.")
+    optimizer: Literal["adamw", "adam", "sgd", "muon"] = Field(
+        description="The optimizer. `muon` moves a gpt's hidden matrices, and AdamW the rest."
+    )
     learning_rate: float = Field(gt=0, description="Peak learning rate.")
     weight_decay: float = Field(default=0.0, ge=0, description="Weight decay.")
     gradient_clip: float | None = Field(
@@ -129,6 +135,9 @@ class Training(Spec):
     )
     precision: Literal["float32", "bfloat16"] = Field(description="Number format of the forward and backward pass.")
     device: Literal["cpu", "cuda"] = Field(description="Kind of device.")
+    compile: bool = Field(
+        default=False, description="Compile the network (torch.compile): other kernels, hence other bits."
+    )
     threads: Annotated[int, Field(ge=1, le=1024)] = Field(description="Threads within an operation.")
     instruction_set: Literal["avx2", "default", "avx512"] = Field(
         default="avx2",

@@ -104,6 +104,21 @@ def _micro_batches(training: Training) -> Iterator[Problem]:
         )
 
 
+@rule(SHARED, "training")
+def _decay(training: Training) -> Iterator[Problem]:
+    schedule = training.schedule
+    path = ("training", "schedule", "decay_share")
+    if schedule.kind == "wsd" and schedule.decay_share is None:
+        error = "`wsd` falls over the last steps, and nothing says how many"
+        yield Problem(path, error, "a share of the steps, such as 0.2", "add `decay_share: 0.2`")
+    elif schedule.kind != "wsd" and schedule.decay_share is not None:
+        error = f"`decay_share` belongs to `wsd`, and the schedule is `{schedule.kind}`"
+        yield Problem(path, error, "`kind: wsd`, or no decay_share", "remove it, or write `kind: wsd`")
+    elif schedule.decay_share is not None and schedule.decay_share + schedule.warmup_share > 1:
+        error = f"warm-up {schedule.warmup_share:g} and decay {schedule.decay_share:g} overlap"
+        yield Problem(path, error, "shares that add up to at most 1", f"write {1 - schedule.warmup_share:g} or less")
+
+
 @rule(CHECKS, "evaluation", "window")
 def _bootstrap_unit(evaluation: Evaluation, window: Window | None) -> Iterator[Problem]:
     yield from repeated(("evaluation", "baselines"), evaluation.baselines)

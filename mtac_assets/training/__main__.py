@@ -25,8 +25,15 @@ if TYPE_CHECKING:
     from mtac_assets.training.inputs import Inputs
 
 
+SEVERAL = "mtac_assets.training.launchers.local"
+"""Starts several of us. Named and not imported: who starts a trainer decides no weight, so it is not of the fingerprint."""
+
+
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
+    if options.workers > 1 and "RANK" not in os.environ:
+        given = sys.argv[1:] if arguments is None else arguments
+        os.execv(sys.executable, [sys.executable, "-m", SEVERAL, *given])
     stop = StopRequest()
     return exit_code(options.out, options.run_id, lambda: _work(options, stop))
 
@@ -38,8 +45,16 @@ def _work(options: argparse.Namespace, stop: StopRequest) -> None:
     require_variables(resolved.recipe.training)
     # From here on torch may be loaded.
     from mtac_assets.training.inputs import gather
+    from mtac_assets.training.workers import join
 
-    inputs = gather(project, resolved, options.data.resolve(), options.training_set)
+    workers = join(resolved.recipe.training.device)
+    training_set = options.training_set
+    if not workers.first:  # the first one builds it where it is missing
+        training_set = Path(workers.told(None)["training_set"])
+    inputs = gather(project, resolved, options.data.resolve(), training_set)
+    if workers.first:
+        workers.told({"training_set": str(inputs.training_set)})
+    workers.require_same(inputs.fingerprint, "the fingerprint: another checkout, or other libraries")
     if options.prepare:
         print(json.dumps({"declaration": inputs.declaration, "training_set": str(inputs.training_set)}))
     elif options.replay_segment is not None or options.until_step is not None:
@@ -50,14 +65,15 @@ def _work(options: argparse.Namespace, stop: StopRequest) -> None:
         from mtac_assets.training.progress import Sink, screen
         from mtac_assets.training.run import run
 
-        if options.trace_first is not None:
+        if options.trace_first is not None and workers.first:
             _trace(inputs, options.out / ".trace.json", options.trace_first)  # no part of the pack
-        sinks: tuple[Sink, ...] = (screen(inputs.model_id),)
-        if os.environ.get("DAGSTER_PIPES_CONTEXT"):
+        sinks: tuple[Sink, ...] = (screen(inputs.model_id),) if workers.first else ()
+        if workers.first and os.environ.get("DAGSTER_PIPES_CONTEXT"):
             from mtac_assets.training.pipes import PipesSink
 
             sinks = (*sinks, PipesSink())
-        run(inputs, options.out, options.run_id, may_resume=options.resume, sinks=sinks, stop=stop)
+        run(inputs, options.out, options.run_id, may_resume=options.resume, sinks=sinks, stop=stop, workers=workers)
+        workers.leave()
 
 
 def _trace(inputs: Inputs, path: Path, steps: int) -> None:
@@ -118,6 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", type=Path, required=True, help="folder for the pack")
     add("--run-id", required=True, help="name of this attempt, kept in its documents")
     add("--resume", action="store_true", help="go on from the newest whole checkpoint in --out, where there is one")
+    add("--workers", type=int, default=1, help="start so many of them here, and let them train together: the same bits")
     add("--training-set", type=Path, help="use this folder instead of building the training set from --data")
     add("--prepare", action="store_true", help="build the training set only; prints it and the declaration as JSON")
     add(

@@ -1,44 +1,43 @@
-"""The beginning that every training of a recipe shares: flags, model, constants, data. A replay and a probe begin the same way."""
+"""The beginning that every training of a recipe shares: flags, task, model. A replay and a probe begin the same way."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import nn
-
-from mtac_assets.training import batches
-from mtac_assets.training.batches import Split
-from mtac_assets.training.determinism import establish, key_randomness
+from mtac_assets.training.determinism import establish
 from mtac_assets.training.inputs import Inputs
-from mtac_assets.training.loop import Schedule
-from mtac_assets.training.models.registry import build_model
 from mtac_assets.training.state import TrainingState
+from mtac_assets.training.tasks.language import LanguageTask
+from mtac_assets.training.tasks.protocol import Task
+from mtac_assets.training.tasks.tabular import TabularTask
+from mtac_assets.training.tensors import weights_digest
+from mtac_assets.training.tokens import TokenSchema
+from mtac_assets.training.workers import ALONE, Workers
 
 
 @dataclass(frozen=True)
 class Beginning:
+    """`initial_digest` is that of the whole state before the first step."""
+
     state: TrainingState
-    train: Split
-    validate: Split
-    schedule: Schedule
+    task: Task
+    initial_digest: str
 
 
-def begin(inputs: Inputs) -> Beginning:
+def begin(inputs: Inputs, workers: Workers = ALONE) -> Beginning:
     """The state before the first step: a pure function of the recipe and the training set. Raises TrainingRefused."""
     training = inputs.resolved.recipe.training
     establish(training)
-    train = batches.open_split(inputs.training_set, "train")
-    validate = batches.open_split(inputs.training_set, "validate")
-    schedule = Schedule.of(training, len(train))
-    return Beginning(TrainingState(initial_model(inputs, train), training), train, validate, schedule)
+    task = open_task(inputs)
+    model = task.initial_model().to(training.device)
+    if training.compile:
+        model.compile()
+    state = TrainingState(model, training, workers)
+    return Beginning(state, task, weights_digest(state.tensors())[0])
 
 
-def initial_model(inputs: Inputs, train: Split) -> nn.Module:
-    """Parameters drawn under a name of their own; constants fitted where the model has any (`fit_constants`)."""
-    recipe = inputs.resolved.recipe
-    key_randomness(recipe.training.seed, "initialisation")
-    model = build_model(recipe.model.kind, recipe.model.settings, inputs.schema, inputs.resolved.folder)
-    fit_constants = getattr(model, "fit_constants", None)
-    if fit_constants is not None:
-        fit_constants(train.numeric, train.categorical, train.label)
-    return model.to(recipe.training.device)
+def open_task(inputs: Inputs) -> Task:
+    """The task that the training set's kind stands for."""
+    if isinstance(inputs.schema, TokenSchema):
+        return LanguageTask.open(inputs.resolved, inputs.schema, inputs.training_set)
+    return TabularTask.open(inputs.resolved, inputs.schema, inputs.training_set)

@@ -11,6 +11,8 @@ from mtac_assets.spec.errors import CheckFailed, Finding, MtacError
 
 EXIT_STOPPED = 75  # EX_TEMPFAIL: stopped by SIGTERM with the state saved; the next attempt goes on
 FAILURE = "failure.json"
+SECONDS_VARIABLE = "MTAC_WORKER_SECONDS"
+"""Environment variable: how long workers wait for one another."""
 
 
 class TrainingRefused(MtacError):
@@ -61,13 +63,30 @@ class TrainerKilled(TrainingFailed):
     kind = "killed"
 
 
+class WorkerLost(TrainingFailed):
+    """One of several workers died or fell silent; the others ended with it."""
+
+    kind = "worker_lost"
+
+
+class WorkersDiffer(TrainingFailed):
+    """Workers that should hold the same bits do not."""
+
+    kind = "workers_differ"
+
+
 class TrainingStopped(MtacError):
     """SIGTERM: the state is saved and the next attempt goes on from there."""
 
     exit_code = EXIT_STOPPED
 
 
-def write_failure(out: Path, run_id: str, error: MtacError) -> None:
+def failure_path(out: Path, worker: int = 0) -> Path:
+    """The first worker's is the training's; the others have one each, which the launcher reads where the first has none."""
+    return out / (FAILURE if worker == 0 else f"failure.worker-{worker}.json")
+
+
+def write_failure(out: Path, run_id: str, error: MtacError, worker: int = 0) -> None:
     """`failure.json`: what the launcher, Dagster and a person read when there is no pack."""
     document: dict[str, Any] = {
         "schema_version": 1,
@@ -77,7 +96,7 @@ def write_failure(out: Path, run_id: str, error: MtacError) -> None:
         "findings": [finding.document() for finding in error.findings],
         "at": clock.timestamp(),
     }
-    write_json(out / FAILURE, document)
+    write_json(failure_path(out, worker), document)
 
 
 def read_findings(document: dict[str, Any]) -> tuple[Finding, ...]:

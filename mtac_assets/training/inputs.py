@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mtac_assets.data.mix.folder import KIND
 from mtac_assets.data.training_set_schema import FeatureSchema
 from mtac_assets.provenance.digest import digest_json
 from mtac_assets.provenance.files import read_json
@@ -13,6 +14,7 @@ from mtac_assets.provenance.identity import MODEL_ID_DIGITS
 from mtac_assets.spec.project import Project
 from mtac_assets.spec.resolved import ResolvedRecipe
 from mtac_assets.training.checkpoint import Identity
+from mtac_assets.training.tokens import TokenSchema
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Inputs:
     declaration: dict[str, Any]
     training_set: Path
     manifest: dict[str, Any]
-    schema: FeatureSchema
+    schema: FeatureSchema | TokenSchema
     project: Project | None = None
 
     @property
@@ -65,4 +67,5 @@ def from_folder(
     resolved: ResolvedRecipe, declaration: dict[str, Any], folder: Path, project: Project | None = None
 ) -> Inputs:
     manifest = read_json(folder / "manifest.json")
-    return Inputs(resolved, declaration, folder, manifest, FeatureSchema.from_manifest(manifest), project)
+    kind: type[FeatureSchema | TokenSchema] = TokenSchema if manifest.get("kind") == KIND else FeatureSchema
+    return Inputs(resolved, declaration, folder, manifest, kind.from_manifest(manifest), project)

@@ -26,6 +26,7 @@ from mtac_assets.training.child import variables
 from mtac_assets.training.errors import (
     EXIT_STOPPED,
     FAILURE,
+    SECONDS_VARIABLE,
     NotDeterministic,
     TrainerKilled,
     TrainingFailed,
@@ -33,8 +34,9 @@ from mtac_assets.training.errors import (
     TrainingStopped,
     read_findings,
 )
+from mtac_assets.training.first_steps import FirstSteps
+from mtac_assets.training.launchers.choice import choose
 from mtac_assets.training.pack import SEAL, Pack
-from mtac_assets.training.preflight import Preflight
 
 POLL_SECONDS = 0.05
 GRACE_SECONDS = 10.0
@@ -53,34 +55,45 @@ def train(
     on_progress: Callable[[Record], None] | None = None,
     pipes: Mapping[str, str] | None = None,
     probe: bool = False,
+    workers: int | None = None,
 ) -> Pack:
     """Train `resolved` into `out`, going on from what an earlier attempt left there, and return the sealed pack.
 
+    `workers`: how many, by the environment's launcher; None: as many as the environment says. Their number changes no bit.
     With `probe` a second process takes the first steps too, and NotDeterministic is raised where it comes to other bits.
     `pipes`: the bootstrap variables of an open Dagster Pipes session. `on_progress` gets each line of `progress.jsonl` as it comes.
     Raises TrainingRefused (bad input), TrainingFailed (with the trainer's own findings), TrainerKilled (a signal, named; or the
     environment's `limits.run_seconds`), TrainingStopped (SIGTERM, state saved).
     """
-    environment = {**variables(project, resolved), **(environment_variables or {}), **(pipes or {})}
-    more = Preflight.options if probe else ()
-    command = trainer_command(project, resolved, out, run_id, *more)
+    limits = project.environment.limits
+    environment = {
+        **variables(project, resolved),
+        SECONDS_VARIABLE: str(limits.worker_seconds),
+        **(environment_variables or {}),
+        **(pipes or {}),
+    }
+    more = FirstSteps.options if probe else ()
+    arguments = trainer_arguments(project, resolved, out, run_id, *more)
+    count = workers or project.environment.launcher.workers
+    command = choose(project.environment.launcher)(arguments, count)
 
     def begin_second(folder: Path, options: Sequence[str]) -> subprocess.Popen[bytes]:
         second = trainer_command(project, resolved, folder, "probe", *options)
         return start(second, project.root, {**environment, **dict.fromkeys(pipes or {}, "")})
 
     tail = _Tail(out / "progress.jsonl", on_progress)
-    limit = project.environment.limits.run_seconds
+    limit = limits.run_seconds
     with ExitStack() as stack:
-        preflight = stack.enter_context(Preflight(out, begin_second, end)) if probe else None
-        arguments = command[command.index(MODULE) + 1 :]
-        child = ahead.take(MODULE, arguments, project.root, environment) or start(command, project.root, environment)
+        first_steps = stack.enter_context(FirstSteps(out, begin_second, end)) if probe else None
+        plain = command[1:3] == ["-m", MODULE]
+        child = ahead.take(MODULE, command[3:], project.root, environment) if plain else None
+        child = child or start(command, project.root, environment)
         began = time.monotonic()
         try:
             while (code := wait(child, POLL_SECONDS)) is None:
                 tail.read()
-                if preflight is not None:
-                    preflight.look()
+                if first_steps is not None:
+                    first_steps.look()
                 if time.monotonic() - began > limit:
                     end(child)
                     raise TrainerKilled(
@@ -91,8 +104,8 @@ def train(
                             "raise the limit, or train fewer epochs; the next attempt goes on from the last checkpoint",
                         )
                     )
-            if code == 0 and preflight is not None:
-                preflight.finish()
+            if code == 0 and first_steps is not None:
+                first_steps.finish()
         except BaseException as error:
             end(child)
             if isinstance(error, NotDeterministic):
@@ -110,7 +123,12 @@ def prepare(project: Project, resolved: ResolvedRecipe) -> None:
 
 
 def trainer_command(project: Project, resolved: ResolvedRecipe, out: Path, run_id: str, *more: str) -> list[str]:
-    """The trainer's command line; the resolved recipe is written where it can read it. To be run from the project's root."""
+    """The trainer's command line, for one worker here. To be run from the project's root."""
+    return [sys.executable, "-m", MODULE, *trainer_arguments(project, resolved, out, run_id, *more)]
+
+
+def trainer_arguments(project: Project, resolved: ResolvedRecipe, out: Path, run_id: str, *more: str) -> list[str]:
+    """What the trainer is told, whoever starts it; the resolved recipe is written where it can read it."""
     recipe = out.parent / f".recipe-{out.name}.json"
     write_json(recipe, {"schema_version": 1, **resolved.document()})
     options = [
@@ -124,7 +142,7 @@ def trainer_command(project: Project, resolved: ResolvedRecipe, out: Path, run_i
         run_id,
         "--resume",
     ]
-    return [sys.executable, "-m", MODULE, *options, *more]
+    return [*options, *more]
 
 
 def start(
@@ -169,9 +187,10 @@ def failure(out: Path, run_id: str, code: int) -> MtacError:
                 "start it again: it goes on from the last checkpoint; lower training.micro_batch_size if memory ran out",
             )
         )
-    path = out / FAILURE
-    document = read_json(path) if path.is_file() else None
-    if document is None or document["run_id"] != run_id:
+    paths = [out / FAILURE, *sorted(out.glob("failure.worker-*.json"))]
+    told = (read_json(path) for path in paths if path.is_file())
+    document = next((one for one in told if one["run_id"] == run_id), None)
+    if document is None:
         finding = Finding(
             f"the trainer ended with code {code} and said no more", str(out), "0", "see its last lines above"
         )

@@ -9,57 +9,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.nn import functional
 
 from mtac_assets.spec.errors import Finding
 from mtac_assets.spec.recipe import Training
-from mtac_assets.training import validation
-from mtac_assets.training.batches import Split, rows_of_step, steps_of
 from mtac_assets.training.checkpoint import History
 from mtac_assets.training.checkpoint_writer import CheckpointWriter
 from mtac_assets.training.determinism import key_randomness
-from mtac_assets.training.errors import NonFiniteLoss, TrainingRefused
-from mtac_assets.training.optimisation import gradient_of, learning_rate
-from mtac_assets.training.reduction import TreeSum
+from mtac_assets.training.errors import NonFiniteLoss
+from mtac_assets.training.learning_rate import learning_rate
+from mtac_assets.training.optimisation import gradient_of
+from mtac_assets.training.reduction import Gradients, TreeSum
 from mtac_assets.training.segments import is_boundary
 from mtac_assets.training.state import SwappedIn, TrainingState
-
-CURVE_POINTS = 100
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Lengths of a training, in steps and rows."""
-
-    rows: int
-    steps: int
-    batch_size: int
-    checkpoint_every: int
-
-    @classmethod
-    def of(cls, training: Training, rows: int) -> Schedule:
-        """Raises TrainingRefused where a step's micro-batches are no power of two (`reduction` says why they must be)."""
-        micro_batches, rest = divmod(training.batch_size, training.micro_batch_size)
-        if rest or micro_batches & (micro_batches - 1):
-            raise TrainingRefused(
-                Finding(
-                    f"batch_size {training.batch_size} holds {training.batch_size / training.micro_batch_size:g} micro-batches",
-                    "training.micro_batch_size",
-                    "batch_size divided by 1, 2, 4, 8, …",
-                    f"set micro_batch_size to {training.batch_size}",
-                )
-            )
-        steps = steps_of(rows, training.epochs, training.batch_size)
-        return cls(rows, steps, training.batch_size, training.checkpoint_every_steps)
-
-    @property
-    def curve_every(self) -> int:
-        return max(1, self.steps // CURVE_POINTS)
-
-    def epoch_ends(self, step: int) -> bool:
-        """Whether an epoch's last row was seen in the step before `step`, or training ends."""
-        return step == self.steps or step * self.batch_size // self.rows > (step - 1) * self.batch_size // self.rows
+from mtac_assets.training.tasks.protocol import MicroBatch, Task
 
 
 @dataclass(frozen=True)
@@ -73,29 +35,30 @@ class Outcome:
 
 def fit(
     state: TrainingState,
-    train: Split,
-    validate: Split | None,
+    task: Task,
     training: Training,
-    schedule: Schedule,
-    writer: CheckpointWriter,
+    writer: CheckpointWriter | None,
     *,
     start: int = 0,
     until: int | None = None,
     history: History,
+    validating: bool = True,
     on_record: Callable[[dict[str, Any]], None] = lambda record: None,
     after_first_step: Callable[[], object] = lambda: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Outcome:
     """Train from `start` steps done until `until` (the end). `stop()` is asked after each step; then the state is saved and that is all.
 
-    `validate` None skips validation, which moves no bit of the state. Raises NonFiniteLoss before a step that would spoil the weights.
+    Several workers take each step together; the first validates and writes, the others have no `writer`. Not `validating` moves no
+    bit of the state. Raises NonFiniteLoss before a step that would spoil the weights.
     """
+    schedule, workers = task.schedule, state.workers
     end = schedule.steps if until is None else until
     curve, validations, losses = list(history.curve), list(history.validations), list(history.losses)
     state.model.train()
     marked, marked_step = time.perf_counter(), start
     for done in range(start + 1, end + 1):
-        loss, norm = train_step(state, train, training, done - 1, schedule)
+        loss, norm = train_step(state, task, training, done - 1)
         losses.append(loss)
         if done == start + 1:
             after_first_step()
@@ -110,83 +73,88 @@ def fit(
             curve.append(point)
             rate = (done - marked_step) * schedule.batch_size / max(now - marked, 1e-9)
             marked, marked_step = now, done
-            epoch = (done * schedule.batch_size - 1) // schedule.rows
+            epoch = schedule.epoch_of(done)
             on_record(
                 {**point, "kind": "step", "steps": schedule.steps, "epoch": epoch, "rows_per_second": round(rate, 1)}
             )
-        if validate is not None and schedule.epoch_ends(done):
+        if validating and workers.first and schedule.validates(done):
             with SwappedIn(state):
-                measured = validation.metrics(validate.label.numpy(), validation.score(state.model, validate))
+                measured = task.validate(state.model)
             validations.append({"step": done, **measured})
             on_record({"kind": "validation", "step": done, "steps": schedule.steps, "validation": measured})
         boundary = is_boundary(done, schedule.checkpoint_every, schedule.steps)
-        stopped = done < end and stop()
+        stopped = done < end and workers.anyone(stop())
         if boundary or stopped:
             history = replace(history, curve=tuple(curve), validations=tuple(validations), losses=tuple(losses))
-            writer.submit(done, state.tensors(), history, boundary)
+            tensors = state.tensors()
+            if writer is not None:
+                writer.submit(done, tensors, history, boundary)
         if stopped:
-            writer.wait()
+            if writer is not None:
+                writer.wait()
             return Outcome(done, history, stopped=True)
-    writer.wait()
-    history = replace(
-        history, segments=writer.segments, curve=tuple(curve), validations=tuple(validations), losses=tuple(losses)
-    )
+    history = replace(history, curve=tuple(curve), validations=tuple(validations), losses=tuple(losses))
+    if writer is not None:
+        writer.wait()
+        history = replace(history, segments=writer.segments)
     return Outcome(end, history, stopped=False)
 
 
-def train_step(
-    state: TrainingState, train: Split, training: Training, step: int, schedule: Schedule
-) -> tuple[float, float]:
-    """One step (from 0): its mean loss, and the gradient's norm before clipping (NaN where nothing clips and nothing asked)."""
-    index_B = torch.from_numpy(rows_of_step(training.seed, schedule.rows, step, schedule.batch_size))
-    micro_batches = schedule.batch_size // training.micro_batch_size
-    parameters = state.optimizer.parameters
-    state.optimizer.clear_gradients()
-    if micro_batches == 1:
-        loss = _backward(state, train, training, index_B, step, 0)
-    else:
-        tree, loss = TreeSum(), 0.0
-        for micro_batch, index in enumerate(index_B.split(training.micro_batch_size)):
-            loss += _backward(state, train, training, index, step, micro_batch)
-            tree.add([gradient_of(parameter) for parameter in parameters])
-            state.optimizer.clear_gradients()
-        total = tree.total()
-        torch._foreach_mul_(total, 1 / micro_batches)  # pyright: ignore[reportPrivateImportUsage]
-        for parameter, gradient in zip(parameters, total, strict=True):
-            parameter.grad = gradient
-        loss /= micro_batches
-    norm = torch.nn.utils.get_total_norm([gradient_of(parameter) for parameter in parameters], foreach=True)
+def train_step(state: TrainingState, task: Task, training: Training, step: int) -> tuple[float, float]:
+    """One step (from 0): its mean loss, and the gradient's norm before clipping. All workers take it together, each its share."""
+    micro_batches, workers = task.schedule.micro_batches, state.workers
+    mine = workers.share(micro_batches)
+    losses, summed = _summed(state, task, training, step, mine)
+    workers.arrive(step)
+    gradients = state.optimizer.reduced(summed)
+    if micro_batches > 1:
+        torch._foreach_mul_(gradients, 1 / micro_batches)  # pyright: ignore[reportPrivateImportUsage]
+    # The norm of the whole gradient is that of the norms of all pieces, in the pieces' order, whoever owns them.
+    own = torch._foreach_norm(gradients) if gradients else ()  # pyright: ignore[reportPrivateImportUsage]
+    norms, all_losses = state.optimizer.everyones(own, [float(loss) for loss in losses])
+    norm = torch.linalg.vector_norm(norms)
+    loss = 0.0
+    for one in all_losses:  # not sum(), which compensates in some versions of Python
+        loss += one
+    loss /= micro_batches
     norm_value = float(norm)
     if not (math.isfinite(loss) and math.isfinite(norm_value)):
         raise _non_finite(loss, norm_value, step)
     if training.gradient_clip is not None and norm_value > training.gradient_clip:
-        torch.nn.utils.clip_grads_with_norm_(parameters, training.gradient_clip, norm, foreach=True)
-    state.optimizer.step(learning_rate(training, step, schedule.steps))
+        share = torch.clamp(training.gradient_clip / (norm + 1e-6), max=1.0)
+        torch._foreach_mul_(gradients, share)  # pyright: ignore[reportPrivateImportUsage]
+    state.optimizer.step(learning_rate(training, step, task.schedule.steps), gradients)
     if state.average:
         state.average.update(step)
     return loss, norm_value
 
 
+def _summed(
+    state: TrainingState, task: Task, training: Training, step: int, mine: range
+) -> tuple[list[torch.Tensor], Gradients]:
+    """Losses of these micro-batches, and the sum of their gradients: this worker's subtree, a tensor for each parameter."""
+    parameters = state.optimizer.parameters
+    losses: list[torch.Tensor] = []
+    tree = TreeSum()
+    for micro_batch, batch in zip(mine, task.micro_batches(step, mine.start, len(mine)), strict=True):
+        state.optimizer.clear_gradients()
+        losses.append(_backward(state, task, training, batch, step, micro_batch))
+        tree.add([gradient_of(parameter) for parameter in parameters])
+    state.optimizer.clear_gradients()
+    return losses, tree.total()
+
+
 def _backward(
-    state: TrainingState, train: Split, training: Training, index: Tensor, step: int, micro_batch: int
-) -> float:
+    state: TrainingState, task: Task, training: Training, batch: MicroBatch, step: int, micro_batch: int
+) -> torch.Tensor:
     """Forward and backward of one micro-batch; gradients of its mean loss are left in the parameters."""
     key_randomness(training.seed, "step", step, "micro_batch", micro_batch)
-    numeric_BF, categorical_BC, label_B = train.rows(index)
     if training.device != "cpu":
-        numeric_BF, categorical_BC, label_B = (x.to(training.device) for x in (numeric_BF, categorical_BC, label_B))
+        batch = tuple(tensor.to(training.device, non_blocking=True) for tensor in batch)
     with torch.autocast(training.device, torch.bfloat16, enabled=training.precision == "bfloat16"):
-        loss = mean_loss(state.model(numeric_BF, categorical_BC), label_B, training.label_smoothing)
+        loss = task.loss(state.model, batch)
     loss.backward()
-    return loss.item()
-
-
-def mean_loss(logits: Tensor, label_B: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Mean log loss over rows and, for logits [B, K], over members: each member learns by itself (TabM)."""
-    target = label_B * (1 - smoothing) + smoothing / 2 if smoothing else label_B
-    if logits.ndim == 2:
-        target = target[:, None].expand_as(logits)
-    return functional.binary_cross_entropy_with_logits(logits.float(), target)
+    return loss.detach()
 
 
 def _non_finite(loss: float, norm: float, step: int) -> NonFiniteLoss:

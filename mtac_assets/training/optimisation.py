@@ -1,133 +1,212 @@
-"""The optimiser as the recipe asks for it, its learning rate at each step, and the moving average of the weights.
+"""The optimiser as the recipe asks for it: which rule moves which piece of the parameters, what it remembers, and who holds that.
 
-The arithmetic is torch's own fused kernels. Their wrapper `torch.optim` is left out: making one imports torch's compiler (1.5 s of
-processor time for each training, and for each segment of a reproduction), and its state is harder to carry than named tensors.
-A test holds that both do the same, bit for bit.
+Each worker holds the state of the pieces that it owns, and moves only those; then all get all parameters. The arithmetic is
+`update_rules`', the order of sums `reduction`'s. The moving average of the weights stands here too.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from mtac_assets.spec.errors import Finding
 from mtac_assets.spec.recipe import Training
+from mtac_assets.training import update_rules
+from mtac_assets.training.errors import TrainingRefused
+from mtac_assets.training.pieces import Layout, Piece, cut
+from mtac_assets.training.reduction import all_gather, reduce_scatter
+from mtac_assets.training.update_rules import COUNTED, FIELDS
+from mtac_assets.training.workers import ALONE, Workers
 
-BETAS = (0.9, 0.999)
-EPSILON = 1e-8
-MOMENTUM = 0.9
-_FIELDS = {"adamw": ("exp_avg", "exp_avg_sq", "step"), "adam": ("exp_avg", "exp_avg_sq", "step"), "sgd": ("momentum",)}
+BESIDE_MUON = "adamw"
+"""The rule of everything that Muon is not for: scales, embeddings, the head."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Parameters with one weight decay, and their state: field to tensors, in the parameters' order."""
+    """This worker's pieces under one rule and weight decay: their places, themselves (as views), and their state by field."""
 
-    names: list[str]
-    parameters: list[nn.Parameter]
+    rule: str
     weight_decay: float
+    places: list[int]
+    targets: list[Tensor]
     state: dict[str, list[Tensor]]
 
 
 class Optimizer:
-    """AdamW (Loshchilov and Hutter, 2019), Adam (decay added to the gradient), or SGD with momentum 0.9."""
+    """AdamW (Loshchilov and Hutter, 2019), Adam (decay added to the gradient), SGD with momentum 0.9, or Muon for hidden matrices."""
 
-    def __init__(self, model: nn.Module, training: Training) -> None:
+    def __init__(self, model: nn.Module, training: Training, workers: Workers = ALONE) -> None:
         """Weight decay reaches matrices only: what scales, shifts or embeds a member or a feature is not pulled to zero.
 
         A model may name its matrices itself (`decayed_parameters() -> list[Parameter]`); otherwise those of two dimensions or more.
+        TrainingRefused where Muon is asked for and the model names no hidden matrices (`hidden_matrices() -> list[Parameter]`).
         """
-        self.kind = training.optimizer
-        named = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        chosen = getattr(model, "decayed_parameters", None)
-        decayed = {id(p) for p in (chosen() if chosen else [p for p in named.values() if p.ndim >= 2])}
-        parts = (
-            ({name: p for name, p in named.items() if id(p) in decayed}, training.weight_decay),
-            ({name: p for name, p in named.items() if id(p) not in decayed}, 0.0),
+        self.kind, self.workers, self._precision = training.optimizer, workers, training.precision
+        self.parameters: list[nn.Parameter] = []
+        pieces: list[Piece] = []
+        self._rules: list[tuple[str, float]] = []  # of each piece: rule and weight decay
+        for rule, decay, named in _parts(model, training):
+            for name, parameter in named.items():
+                self.parameters.append(parameter)
+                found = cut(name, parameter, divisible=rule != "muon")
+                pieces += found
+                self._rules += [(rule, decay)] * len(found)
+        self.layout = Layout(pieces)
+        self.owned = self.layout.owned(workers.rank, workers.count)
+        self._flat = self._flat_gradients = None
+        if workers.count > 1:
+            self._flat, self._flat_gradients = self.layout.buffer(), self.layout.buffer()
+            self.layout.parameters_into(self._flat)
+        self._steps = torch.zeros((), device=self.parameters[0].device)
+        self.groups = [self._group(rule, decay) for rule, decay in dict.fromkeys(self._rules)]
+
+    def _group(self, rule: str, decay: float) -> Group:
+        places = [place for place in self.owned if self._rules[place] == (rule, decay)]
+        targets = [self.layout.pieces[place].of(self.layout.pieces[place].parameter.detach()) for place in places]
+        return Group(
+            rule, decay, places, targets, {field: [torch.zeros_like(one) for one in targets] for field in FIELDS[rule]}
         )
-        self.groups = [self._group(part, decay) for part, decay in parts if part]
-
-    def _group(self, named: dict[str, nn.Parameter], weight_decay: float) -> Group:
-        state = {
-            field: [
-                torch.zeros((), device=p.device) if field == "step" else torch.zeros_like(p) for p in named.values()
-            ]
-            for field in _FIELDS[self.kind]
-        }
-        return Group(list(named), list(named.values()), weight_decay, state)
-
-    @property
-    def parameters(self) -> list[nn.Parameter]:
-        return [parameter for group in self.groups for parameter in group.parameters]
-
-    def tensors(self) -> dict[str, Tensor]:
-        """`<parameter>/<field>` to the live state tensors."""
-        return {
-            f"{name}/{field}": tensor
-            for group in self.groups
-            for field, tensors in group.state.items()
-            for name, tensor in zip(group.names, tensors, strict=True)
-        }
 
     def clear_gradients(self) -> None:
         for parameter in self.parameters:
             parameter.grad = None
 
-    def step(self, rate: float) -> None:
-        """One step with learning rate `rate`. A parameter that got no gradient counts as one with a gradient of zero."""
+    def reduced(self, gradients: list[Tensor]) -> list[Tensor]:
+        """From this worker's sum (a tensor for each of `parameters`) to everyone's sum of the pieces that this worker owns."""
+        whole = {id(parameter): gradient for parameter, gradient in zip(self.parameters, gradients, strict=True)}
+        if self._flat_gradients is None:
+            return [piece.of(whole[id(piece.parameter)].contiguous()) for piece in self.layout.pieces]
+        for place, piece in enumerate(self.layout.pieces):
+            part = piece.of(whole[id(piece.parameter)].contiguous())
+            self.layout.view(self._flat_gradients, place).copy_(part)
+        reduce_scatter(self._flat_gradients, self.layout, self.workers)
+        return [self.layout.view(self._flat_gradients, place) for place in self.owned]
+
+    def everyones(self, own: Sequence[Tensor], losses: Sequence[float]) -> tuple[Tensor, list[float]]:
+        """One number for each of the pieces, from its owner, in the pieces' order; and everyone's losses, in the workers' order."""
+        if self.workers.count == 1:
+            return torch.stack(list(own)), list(losses)
+        owners = [self.layout.owned(rank, self.workers.count) for rank in range(self.workers.count)]
+        widest = max(map(len, owners))
+        padded = [*(torch.stack(list(own)).tolist() if own else ()), *[0.0] * (widest - len(own))]
+        width = widest + len(losses)
+        each = self.workers.numbers([*padded, *losses])
+        by_place = {
+            place: each[rank * width + index]
+            for rank, places in enumerate(owners)
+            for index, place in enumerate(places)
+        }
+        ordered = torch.tensor([by_place[place] for place in range(len(self.layout.pieces))], device=self._steps.device)
+        starts = range(widest, len(each), width)
+        return ordered, [loss for start in starts for loss in each[start : start + len(losses)]]
+
+    def step(self, rate: float, gradients: list[Tensor]) -> None:
+        """One step with learning rate `rate`, by the gradients that `reduced` gave; then every worker has every parameter."""
+        by_place = dict(zip(self.owned, gradients, strict=True))
+        with torch.no_grad():
+            self._steps.add_(1)
+            for group in self.groups:
+                if not group.places:
+                    continue
+                own = [by_place[place] for place in group.places]
+                if group.rule == "sgd":
+                    update_rules.sgd(group.targets, own, group.state, rate, group.weight_decay)
+                elif group.rule == "muon":
+                    update_rules.muon(group.targets, own, group.state, rate, group.weight_decay, self._precision)
+                else:
+                    update_rules.adam(
+                        group.rule, group.targets, own, group.state, self._steps, rate, group.weight_decay
+                    )
+            if self._flat is not None:
+                all_gather(self._flat, self.layout, self.workers)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """`<parameter>/<field>` to its state, whole. All workers ask at the same time, and all get all of it."""
+        found: dict[str, Tensor] = {}
+        for field in sorted({field for rule, _ in self._rules for field in FIELDS[rule]}):
+            having = [place for place, (rule, _) in enumerate(self._rules) if field in FIELDS[rule]]
+            pieces = self._whole_field(field, having)
+            for name, parts in _by_parameter(self.layout, having, pieces).items():
+                found[f"{name}/{field}"] = parts
+        counted = {self.layout.pieces[place].name for place, (rule, _) in enumerate(self._rules) if rule in COUNTED}
+        return found | {f"{name}/step": self._steps for name in counted}
+
+    def _whole_field(self, field: str, having: list[int]) -> list[Tensor]:
+        """The state of the pieces at places `having`, from whoever holds it."""
+        held = {
+            place: tensor
+            for group in self.groups
+            if field in group.state
+            for place, tensor in zip(group.places, group.state[field], strict=True)
+        }
+        if self._flat_gradients is None:
+            return [held[place] for place in having]
+        # The last step's gradients are of no more use, and their buffer has the right size.
+        for place, tensor in held.items():
+            self.layout.view(self._flat_gradients, place).copy_(tensor)
+        all_gather(self._flat_gradients, self.layout, self.workers)
+        return [self.layout.view(self._flat_gradients, place).to("cpu", copy=True) for place in having]
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Back to what `tensors()` gave; each worker takes its own. KeyError where one is missing."""
         for group in self.groups:
-            gradients = [gradient_of(parameter) for parameter in group.parameters]
-            if self.kind == "sgd":
-                self._momentum_step(group, gradients, rate)
-            else:
-                self._adam_step(group, gradients, rate)
+            for field, held in group.state.items():
+                for place, tensor in zip(group.places, held, strict=True):
+                    piece = self.layout.pieces[place]
+                    tensor.copy_(piece.of(tensors[f"{piece.name}/{field}"]))
+        for place, (rule, _) in enumerate(self._rules):
+            if rule in COUNTED:
+                self._steps.copy_(tensors[f"{self.layout.pieces[place].name}/step"])
 
-    def _adam_step(self, group: Group, gradients: list[Tensor], rate: float) -> None:
-        fused = torch._fused_adamw_ if self.kind == "adamw" else torch._fused_adam_  # pyright: ignore[reportPrivateImportUsage]
-        with torch.no_grad():
-            torch._foreach_add_(group.state["step"], 1)  # pyright: ignore[reportPrivateImportUsage]
-            fused(
-                list[Tensor](group.parameters),
-                gradients,
-                group.state["exp_avg"],
-                group.state["exp_avg_sq"],
-                [],
-                group.state["step"],
-                amsgrad=False,
-                lr=rate,
-                beta1=BETAS[0],
-                beta2=BETAS[1],
-                weight_decay=group.weight_decay,
-                eps=EPSILON,
-                maximize=False,
+
+def _parts(model: nn.Module, training: Training) -> list[tuple[str, float, dict[str, nn.Parameter]]]:
+    """Rule, weight decay and parameters by name, each parameter once."""
+    named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    chosen = getattr(model, "decayed_parameters", None)
+    decayed = {id(p) for p in (chosen() if chosen else [p for p in named.values() if p.ndim >= 2])}
+    hidden = _hidden(model) if training.optimizer == "muon" else set[int]()
+    rule = BESIDE_MUON if training.optimizer == "muon" else training.optimizer
+    parts = (
+        ("muon", training.weight_decay, {n: p for n, p in named.items() if id(p) in hidden}),
+        (rule, training.weight_decay, {n: p for n, p in named.items() if id(p) in decayed - hidden}),
+        (rule, 0.0, {n: p for n, p in named.items() if id(p) not in decayed | hidden}),
+    )
+    return [part for part in parts if part[2]]
+
+
+def _hidden(model: nn.Module) -> set[int]:
+    name = getattr(model, "hidden_matrices", None)
+    if name is None:
+        raise TrainingRefused(
+            Finding(
+                f"the optimizer muon moves hidden matrices, and {type(model).__name__} names none",
+                "training.optimizer",
+                "a model with hidden_matrices(), such as gpt",
+                "write `optimizer: adamw`",
             )
+        )
+    return {id(parameter) for parameter in name()}
 
-    def _momentum_step(self, group: Group, gradients: list[Tensor], rate: float) -> None:
-        with torch.no_grad():
-            for parameter, gradient, momentum in zip(group.parameters, gradients, group.state["momentum"], strict=True):
-                momentum.mul_(MOMENTUM).add_(gradient.add(parameter, alpha=group.weight_decay))
-                parameter.sub_(momentum, alpha=rate)
+
+def _by_parameter(layout: Layout, places: list[int], pieces: list[Tensor]) -> dict[str, Tensor]:
+    """Whole tensors by their parameter's name."""
+    parts: dict[str, list[Tensor]] = {}
+    for place, tensor in zip(places, pieces, strict=True):
+        parts.setdefault(layout.pieces[place].name, []).append(tensor)
+    shapes = {piece.name: piece.parameter.shape for piece in layout.pieces}
+    return {
+        name: found[0] if len(found) == 1 else torch.cat([one.view(-1) for one in found]).view(shapes[name])
+        for name, found in parts.items()
+    }
 
 
 def gradient_of(parameter: Tensor) -> Tensor:
+    """A parameter that got no gradient counts as one with a gradient of zero."""
     return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-
-
-def learning_rate(training: Training, step: int, steps: int) -> float:
-    """The rate of step `step` (from 0) of `steps`: a linear rise over the warm-up, then the schedule's way to zero."""
-    warmup = training.schedule.warmup_share * steps
-    if step < warmup:
-        return training.learning_rate * (step + 1) / math.ceil(warmup)
-    done = (step - warmup) / max(1.0, steps - warmup)
-    match training.schedule.kind:
-        case "constant":
-            return training.learning_rate
-        case "linear":
-            return training.learning_rate * (1 - done)
-        case "cosine":
-            return training.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
 class Average:

@@ -133,7 +133,7 @@ def seal(folder: Path, model_id: str, fingerprint: str, weights_digest: str) -> 
     files = {
         path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": sha256_file(path)}
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in NOT_SEALED and not path.name.startswith(".tmp-")
+        if path.is_file() and path.name not in NOT_SEALED and not path.name.startswith((".tmp-", "failure."))
     }
     document = {
         "schema_version": SCHEMA_VERSION,

@@ -12,7 +12,7 @@ from pathlib import Path
 from mtac_assets.spec.errors import Finding, MtacError
 from mtac_assets.spec.recipe import Training
 from mtac_assets.training import flags
-from mtac_assets.training.errors import FAILURE, OutOfMemory, TrainingRefused, write_failure
+from mtac_assets.training.errors import OutOfMemory, TrainingRefused, failure_path, write_failure
 
 RESTARTED = "MTAC_TRAINER_RESTARTED"
 
@@ -66,14 +66,15 @@ def _out_of_memory(out: Path, said: str) -> OutOfMemory:
 
 
 def exit_code(out: Path, run_id: str, work: Callable[[], object]) -> int:
-    """Do `work`; an MtacError becomes `failure.json`, lines on standard error, and its exit code."""
+    """Do `work`; an MtacError becomes `failure.json` (of this worker, where there are several), lines on standard error, and its exit code."""
+    worker = int(os.environ.get("RANK", "0"))
     try:
         with memory_errors_named(out):
             work()
     except MtacError as error:
         out.mkdir(parents=True, exist_ok=True)
-        write_failure(out, run_id, error)
+        write_failure(out, run_id, error, worker)
         print(error, file=sys.stderr, flush=True)
         return error.exit_code
-    (out / FAILURE).unlink(missing_ok=True)
+    failure_path(out, worker).unlink(missing_ok=True)
     return 0

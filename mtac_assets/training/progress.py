@@ -12,6 +12,8 @@ from mtac_assets.provenance.files import write_atomic
 from mtac_assets.spec import clock
 
 FILE = "progress.jsonl"
+SHOWN = {"log_loss": "log loss", "roc_auc": "ROC AUC", "loss": "loss"}
+"""Measures of a validation that are told while it trains; the file has all of them."""
 
 
 class Sink(Protocol):
@@ -136,8 +138,11 @@ def screen(label: str) -> Sink:
 
 def _shown(record: dict[str, Any]) -> str:
     measured = record["validation"]
-    auc = "undefined" if measured["roc_auc"] is None else f"{measured['roc_auc']:.4f}"
-    return f"log loss {measured['log_loss']:.4f}, ROC AUC {auc}"
+    return ", ".join(
+        f"{words} {'undefined' if measured[name] is None else format(measured[name], '.4f')}"
+        for name, words in SHOWN.items()
+        if name in measured
+    )
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -60,7 +60,7 @@ def replay(
     """
     training = inputs.resolved.recipe.training
     beginning = begin(inputs)
-    initial, _ = weights_digest(beginning.state.tensors())
+    initial = beginning.initial_digest
     history, start_digest = History(initial), initial
     if start > 0:
         try:
@@ -77,12 +77,12 @@ def replay(
         resume.require_same(found.identity, inputs.identity, checkpoints, ignore)
         beginning.state.restore(found.tensors)
         history, start_digest = found.history, found.digest
-    if not start < until <= beginning.schedule.steps:
+    if not start < until <= beginning.task.schedule.steps:
         raise TrainingRefused(
             Finding(
                 f"step {until} cannot be reached",
                 "--until-step",
-                f"{start + 1} to {beginning.schedule.steps}",
+                f"{start + 1} to {beginning.task.schedule.steps}",
                 "correct it",
             )
         )
@@ -90,14 +90,13 @@ def replay(
     with CheckpointWriter(None, inputs.identity, history) as writer:
         fit(
             beginning.state,
-            beginning.train,
-            None,
+            beginning.task,
             training,
-            beginning.schedule,
             writer,
             start=start,
             until=until,
             history=history,
+            validating=False,
             after_first_step=partial(require_declared, training, parameter, "after the first step"),
         )
     end_digest, tensors = weights_digest(beginning.state.tensors())

@@ -8,21 +8,26 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+import torch
+
 from mtac_assets.provenance.files import TEMPORARY_PREFIX, write_json
 from mtac_assets.provenance.lease import Lease, acquire
 from mtac_assets.spec.errors import Finding
+from mtac_assets.spec.recipe import Training
 from mtac_assets.training import checkpoint, pack, resume
 from mtac_assets.training.begin import Beginning, begin
 from mtac_assets.training.checkpoint import Checkpoint, History
 from mtac_assets.training.checkpoint_writer import CheckpointWriter
 from mtac_assets.training.determinism import require_declared
-from mtac_assets.training.errors import FAILURE, CodeOutsideClosure, TrainingFailed, TrainingStopped
+from mtac_assets.training.errors import CodeOutsideClosure, TrainingFailed, TrainingStopped
 from mtac_assets.training.inputs import Inputs
 from mtac_assets.training.loop import Outcome, fit
 from mtac_assets.training.pack import Pack
 from mtac_assets.training.progress import FILE, FileSink, Progress, Sink
 from mtac_assets.training.sealing import write_pack
+from mtac_assets.training.state import Tensors
 from mtac_assets.training.tensors import weights_digest
+from mtac_assets.training.workers import ALONE, Workers
 
 LEASE = ".lease.json"
 
@@ -35,22 +40,55 @@ def run(
     may_resume: bool = True,
     sinks: tuple[Sink, ...] = (),
     stop: Callable[[], bool] = lambda: False,
-) -> Pack:
-    """Train into `out` and seal it; a sealed pack of the same fingerprint is returned as it is.
+    workers: Workers = ALONE,
+) -> Pack | None:
+    """Train into `out` and seal it; a sealed pack of the same fingerprint is returned as it is. Of several workers the first writes.
 
     Raises TrainingStopped when `stop()` said so and the state is saved; TrainingFailed, TrainingRefused as their names say.
+    None for every worker but the first.
     """
+    if not workers.first:
+        return follow(inputs, workers, stop)
     out.mkdir(parents=True, exist_ok=True)
     lease = acquire(out / LEASE)
     with ExitStack() as stack:
         stack.callback(lease.release)
         finished = _finished(inputs, out)
         if finished:
+            workers.told({"finished": True})
             return finished
-        for leftover in out.glob(f"{TEMPORARY_PREFIX}*"):
+        for leftover in (*out.glob(f"{TEMPORARY_PREFIX}*"), *out.glob("failure.*")):
             leftover.unlink()
-        (out / FAILURE).unlink(missing_ok=True)
-        return _train(inputs, out, run_id, lease, may_resume, sinks, stop)
+        return _train(inputs, out, run_id, lease, may_resume, sinks, stop, workers)
+
+
+def follow(inputs: Inputs, workers: Workers, stop: Callable[[], bool]) -> None:
+    """What every worker but the first does: the same steps on its own share, and nothing written."""
+    told = workers.told(None)
+    if told["finished"]:
+        return
+    training = inputs.resolved.recipe.training
+    beginning = begin(inputs, workers)
+    _same_beginning(beginning)
+    if told["resumed"] is not None:
+        received = {
+            name: torch.empty(shape, dtype=getattr(torch, kind)) for name, (kind, shape) in told["tensors"].items()
+        }
+        beginning.state.restore(_broadcast(workers, received))
+    outcome = fit(
+        beginning.state,
+        beginning.task,
+        training,
+        None,
+        start=told["resumed"] or 0,
+        history=History(""),
+        after_first_step=lambda: _flags(beginning, training, "after the first step"),
+        stop=stop,
+    )
+    if not outcome.stopped:
+        _flags(beginning, training, "after the last step")
+        _require_declared_code(inputs)
+        _same_end(beginning)
 
 
 def _finished(inputs: Inputs, out: Path) -> Pack | None:
@@ -75,6 +113,7 @@ def _train(
     may_resume: bool,
     sinks: tuple[Sink, ...],
     stop: Callable[[], bool],
+    workers: Workers,
 ) -> Pack:
     began = time.perf_counter()
     training = inputs.resolved.recipe.training
@@ -85,14 +124,17 @@ def _train(
     found = resume.newest(folder, inputs.identity, notes.append)
     write_json(out / "declaration.json", inputs.declaration)
     write_json(out / "recipe.json", {"schema_version": 1, **inputs.resolved.document()})
-    beginning = begin(inputs)
+    tensors = {} if found is None else found.tensors
+    listed = {name: (str(tensor.dtype).removeprefix("torch."), list(tensor.shape)) for name, tensor in tensors.items()}
+    workers.told({"finished": False, "resumed": found.step if found else None, "tensors": listed})
+    beginning = begin(inputs, workers)
+    _same_beginning(beginning)
     history = _history(beginning, found)
     start = found.step if found else 0
     flags_seen: dict[str, str] = {}
-    parameter = next(beginning.state.model.parameters())
 
     def after_first_step() -> None:
-        flags_seen.update(require_declared(training, parameter, "after the first step"))
+        flags_seen.update(_flags(beginning, training, "after the first step"))
 
     with (
         Progress(FileSink(out / FILE, start), *sinks) as progress,
@@ -101,14 +143,12 @@ def _train(
         for note in notes:
             progress.note(note)
         if found:
-            progress.note(f"resumed at step {start} of {beginning.schedule.steps}")
+            progress.note(f"resumed at step {start} of {beginning.task.schedule.steps}")
         loop_began = time.perf_counter()
         outcome = fit(
             beginning.state,
-            beginning.train,
-            beginning.validate,
+            beginning.task,
             training,
-            beginning.schedule,
             writer,
             start=start,
             history=history,
@@ -119,16 +159,17 @@ def _train(
         seconds = {"loop": time.perf_counter() - loop_began, "total": time.perf_counter() - began}
         if outcome.stopped:
             raise _stopped(out, outcome, beginning)
-        flags_seen |= require_declared(training, parameter, "after the last step")
+        flags_seen |= _flags(beginning, training, "after the last step")
         _require_declared_code(inputs)
-        _note_constant(outcome, progress)
+        _same_end(beginning)
+        _remark(beginning, outcome, progress)
         with lease.fence():
             return write_pack(inputs, out, run_id, beginning, outcome, flags_seen, seconds, progress.notes, start)
 
 
 def _history(beginning: Beginning, found: Checkpoint | None) -> History:
     """What was measured before; the state is restored on the way. A beginning that came out differently is the end of it."""
-    initial, _ = weights_digest(beginning.state.tensors())
+    initial = beginning.initial_digest
     if found is None:
         return History(initial)
     if found.history.initial_digest != initial:
@@ -140,8 +181,30 @@ def _history(beginning: Beginning, found: Checkpoint | None) -> History:
                 "its initialisation or constants are not deterministic: mtac probe names the tensor",
             )
         )
-    beginning.state.restore(found.tensors)
+    beginning.state.restore(_broadcast(beginning.state.workers, found.tensors))
     return found.history
+
+
+def _broadcast(workers: Workers, tensors: Tensors) -> Tensors:
+    """The first worker's tensors, on every worker."""
+    for name in sorted(tensors):
+        workers.broadcast(tensors[name])
+    return tensors
+
+
+def _same_beginning(beginning: Beginning) -> None:
+    beginning.state.workers.require_same(beginning.initial_digest, "the state before the first step")
+
+
+def _same_end(beginning: Beginning) -> None:
+    """All workers hold one model; that they still do is worth one digest."""
+    workers = beginning.state.workers
+    if workers.count > 1:
+        workers.require_same(weights_digest(beginning.state.weights())[0], "the weights after the last step")
+
+
+def _flags(beginning: Beginning, training: Training, moment: str) -> dict[str, str]:
+    return require_declared(training, next(beginning.state.model.parameters()), moment)
 
 
 def _require_declared_code(inputs: Inputs) -> None:
@@ -165,16 +228,17 @@ def _require_declared_code(inputs: Inputs) -> None:
         )
 
 
-def _note_constant(outcome: Outcome, progress: Progress) -> None:
-    last = outcome.history.validations[-1] if outcome.history.validations else None
-    if last is not None and last["spread"] == 0:
-        progress.note("the model predicts one and the same probability for every validation row")
+def _remark(beginning: Beginning, outcome: Outcome, progress: Progress) -> None:
+    if outcome.history.validations:
+        said = beginning.task.remark(outcome.history.validations[-1])
+        if said is not None:
+            progress.note(said)
 
 
 def _stopped(out: Path, outcome: Outcome, beginning: Beginning) -> TrainingStopped:
     return TrainingStopped(
         Finding(
-            f"stopped by SIGTERM after step {outcome.step} of {beginning.schedule.steps}; the state is saved",
+            f"stopped by SIGTERM after step {outcome.step} of {beginning.task.schedule.steps}; the state is saved",
             str(out / checkpoint.FOLDER),
             "the end of the training",
             "start it again with --resume: it goes on from there",

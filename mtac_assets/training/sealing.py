@@ -13,7 +13,6 @@ from mtac_assets.provenance.files import write_atomic, write_json
 from mtac_assets.training import checkpoint, flags, pack
 from mtac_assets.training.begin import Beginning
 from mtac_assets.training.checkpoint import History
-from mtac_assets.training.golden import golden
 from mtac_assets.training.inputs import Inputs
 from mtac_assets.training.loop import Outcome
 from mtac_assets.training.pack import Pack
@@ -37,13 +36,13 @@ def write_pack(
     weights = beginning.state.weights()
     digest, each = weights_digest(weights)
     with SwappedIn(beginning.state):
-        rows = golden(beginning.state.model, inputs.schema, beginning.validate)
+        rows = beginning.task.golden(beginning.state.model)
     documents: dict[str, dict[str, Any]] = {
         "model.json": {
             "schema_version": 1,
             "kind": recipe.model.kind,
             "settings": recipe.model.settings,
-            "features": inputs.schema.document(),
+            **beginning.task.inputs_document(),
             "parameters": sum(parameter.numel() for parameter in beginning.state.model.parameters()),
         },
         "training.json": {
@@ -51,7 +50,7 @@ def write_pack(
             "run_id": run_id,
             "steps": outcome.step,
             "epochs": recipe.training.epochs,
-            "rows": beginning.schedule.rows,
+            "rows": beginning.task.schedule.rows,
             "training_set": inputs.manifest["digest"],
             "curve": _curve(outcome.history),
             "seconds": round(seconds["total"], 3),

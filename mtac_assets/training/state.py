@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mtac_assets.spec.recipe import Training
 from mtac_assets.training.optimisation import Average, Optimizer
+from mtac_assets.training.workers import ALONE, Workers
 
 Tensors = dict[str, Tensor]
 
@@ -19,13 +20,13 @@ Tensors = dict[str, Tensor]
 class TrainingState:
     """Model, optimiser and average, and their way into and out of named tensors."""
 
-    def __init__(self, model: nn.Module, training: Training) -> None:
-        self.model = model
-        self.optimizer = Optimizer(model, training)
+    def __init__(self, model: nn.Module, training: Training, workers: Workers = ALONE) -> None:
+        self.model, self.workers = model, workers
+        self.optimizer = Optimizer(model, training, workers)
         self.average = Average(model, training.ema_decay) if training.ema_decay else None
 
     def tensors(self) -> Tensors:
-        """A copy, on the CPU, of all of it: `model/…`, `optimizer/<parameter>/…`, `average/…`."""
+        """A copy, on the CPU, of all of it: `model/…`, `optimizer/<parameter>/…`, `average/…`. All workers ask at the same time."""
         found: Tensors = {f"model/{name}": tensor for name, tensor in self.model.state_dict().items()}
         found |= {f"optimizer/{name}": tensor for name, tensor in self.optimizer.tensors().items()}
         if self.average:
@@ -39,8 +40,7 @@ class TrainingState:
             kind, _, rest = name.partition("/")
             parts[kind][rest] = tensor
         self.model.load_state_dict(parts["model"])
-        for name, tensor in self.optimizer.tensors().items():
-            tensor.copy_(parts["optimizer"][name])
+        self.optimizer.restore(parts["optimizer"])
         if self.average:
             for name, tensor in self.average.tensors.items():
                 tensor.copy_(parts["average"][name])

@@ -51,8 +51,8 @@ def trace(inputs: Inputs, steps: int) -> list[dict[str, Any]]:
     for name, parameter in model.named_parameters():
         owner = operations[name.rpartition(".")[0]]
         parameter.register_hook(lambda gradient, name=name, owner=owner: enter("backward", name, owner, gradient))
-    for step in range(min(steps, beginning.schedule.steps)):
-        train_step(beginning.state, beginning.train, inputs.resolved.recipe.training, step, beginning.schedule)
+    for step in range(min(steps, beginning.task.schedule.steps)):
+        train_step(beginning.state, beginning.task, inputs.resolved.recipe.training, step)
         for name, parameter in model.named_parameters():
             enter("update", name, beginning.state.optimizer.kind, parameter)
     return entries

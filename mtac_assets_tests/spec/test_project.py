@@ -56,7 +56,7 @@ def test_an_unknown_environment_is_refused(project: Project, monkeypatch: pytest
         ("state: .mtac", "state: .", "among the project's own files"),
         ("name: local", "name: lokal", "the file is called local"),
         ("run_seconds: 60", "run_seconds: -1", "limits.run_seconds"),
-        ("limits:", "launcher: {kind: process, workers: 4}\nlimits:", "one worker"),
+        ("limits:", "launcher: {kind: process, workers: 3}\nlimits:", "tree of sums"),
         ("require_approval: false", "require_approval: false, approvers: [ann]", "no approval"),
         ("require_approval: false", "require_approval: false, reproduction: {segments: some}", "segments"),
         ("require_approval: false", "require_approval: false, reproduction: {segments: 0}", "segments"),

@@ -1,20 +1,26 @@
 from __future__ import annotations
 
 import copy
+import json
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 from mtac_assets.data.training_set_schema import FeatureSchema
-from mtac_assets.spec.recipe import Training
+from mtac_assets.spec.recipe import Recipe, Training
+from mtac_assets.spec.resolved import ResolvedRecipe
 from mtac_assets.training.batches import Split, open_split
 from mtac_assets.training.checkpoint import History, Identity
 from mtac_assets.training.checkpoint_writer import CheckpointWriter
 from mtac_assets.training.errors import NonFiniteLoss, TrainingRefused
-from mtac_assets.training.loop import Schedule, fit, mean_loss, train_step
+from mtac_assets.training.loop import fit, train_step
 from mtac_assets.training.models import tabular_ensemble
+from mtac_assets.training.schedule import Schedule
 from mtac_assets.training.state import TrainingState
+from mtac_assets.training.tasks.tabular import TabularTask, mean_loss, schedule_of
+from mtac_assets_tests.training.tiny_set import RECIPE
 
 SCHEMA = FeatureSchema(("a", "b", "c"), ("k",), (("x", "y", "z"),))
 TRAINING = Training(
@@ -47,11 +53,19 @@ def loss_of(model: nn.Module, split: Split) -> float:
         return mean_loss(model.eval()(split.numeric, split.categorical), split.label).item()
 
 
+def task_of(rows: Split, training: Training) -> TabularTask:
+    """The task of learning `rows` as `training` says; the recipe beside it decides nothing here."""
+    document = RECIPE | {"training": training.model_dump(mode="json")}
+    recipe = Recipe.model_validate_json(json.dumps(document))
+    resolved = ResolvedRecipe.of(recipe, None, Path("tiny"), "defs/tiny", (), None)
+    return TabularTask(resolved, SCHEMA, rows, rows, schedule_of(resolved, len(rows)))
+
+
 def trained(model: nn.Module, train: Split, training: Training) -> TrainingState:
     state = TrainingState(model, training)
     history = History("0")
     with CheckpointWriter(None, Identity("", "", "", "", "", ""), history) as writer:
-        fit(state, train, None, training, Schedule.of(training, len(train)), writer, history=history)
+        fit(state, task_of(train, training), training, writer, history=history, validating=False)
     return state
 
 
@@ -69,10 +83,9 @@ def test_a_single_batch_is_learnt_by_heart(train):
 def test_the_number_of_micro_batches_changes_the_gradient_by_rounding_only(train):
     weights = {}
     for micro in (32, 8):
-        state = TrainingState(ensemble(train), with_settings(micro_batch_size=micro, optimizer="sgd"))
-        train_step(
-            state, train, with_settings(micro_batch_size=micro, optimizer="sgd"), 0, Schedule.of(TRAINING, len(train))
-        )
+        training = with_settings(micro_batch_size=micro, optimizer="sgd")
+        state = TrainingState(ensemble(train), training)
+        train_step(state, task_of(train, training), training, 0)
         weights[micro] = state.weights()
     for name, tensor in weights[32].items():
         torch.testing.assert_close(weights[8][name], tensor, rtol=1e-4, atol=1e-6)
@@ -81,7 +94,7 @@ def test_the_number_of_micro_batches_changes_the_gradient_by_rounding_only(train
 @pytest.mark.parametrize(("batch", "micro"), [(192, 64), (288, 96), (192, 50)])
 def test_micro_batches_that_are_no_power_of_two_are_refused(batch, micro):
     with pytest.raises(TrainingRefused, match="micro-batches"):
-        Schedule.of(with_settings(batch_size=batch, micro_batch_size=micro), 600)
+        Schedule.of(with_settings(batch_size=batch, micro_batch_size=micro), 600, 3)
 
 
 def test_a_spoilt_step_leaves_the_weights_as_they_were(train):
@@ -89,7 +102,7 @@ def test_a_spoilt_step_leaves_the_weights_as_they_were(train):
     state = TrainingState(ensemble(train), TRAINING)
     before = copy.deepcopy(state.weights())
     with pytest.raises(NonFiniteLoss, match="loss is nan at step 3"):
-        train_step(state, spoilt, TRAINING, 3, Schedule.of(TRAINING, len(train)))
+        train_step(state, task_of(spoilt, TRAINING), TRAINING, 3)
     assert all(torch.equal(tensor, before[name]) for name, tensor in state.weights().items())
 
 
@@ -99,7 +112,7 @@ def test_dropout_is_drawn_by_step_and_micro_batch_and_not_by_history(train):
         for step in steps:
             if disturb:
                 torch.rand(17)
-            train_step(state, train, TRAINING, step, Schedule.of(TRAINING, len(train)))
+            train_step(state, task_of(train, TRAINING), TRAINING, step)
         return state.weights()
 
     calm, disturbed = weights_after([0, 1], False), weights_after([0, 1], True)
@@ -116,14 +129,14 @@ def test_the_average_is_what_becomes_the_model(train):
 
 def test_state_goes_out_and_in_without_losing_a_bit(train):
     training = with_settings(ema_decay=0.5)
-    schedule = Schedule.of(training, len(train))
+    task = task_of(train, training)
     one, other = TrainingState(ensemble(train), training), TrainingState(ensemble(train, dropout=0.3), training)
-    train_step(one, train, training, 0, schedule)
+    train_step(one, task, training, 0)
     other.restore(one.tensors())
     other.model.dropout = one.model.dropout
     for step in (1, 2):
         for state in (one, other):
-            train_step(state, train, training, step, schedule)
+            train_step(state, task, training, step)
     assert all(torch.equal(other.tensors()[name], tensor) for name, tensor in one.tensors().items())
 
 

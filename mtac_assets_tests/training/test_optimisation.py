@@ -7,8 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from mtac_assets.spec.recipe import LearningRateSchedule, Training
-from mtac_assets.training.optimisation import Average, Optimizer, learning_rate
+from mtac_assets.spec.recipe import Training
+from mtac_assets.training.errors import TrainingRefused
+from mtac_assets.training.optimisation import Average, Optimizer, gradient_of
+from mtac_assets.training.update_rules import orthogonal
 
 TRAINING = Training(
     seed=1,
@@ -28,6 +30,10 @@ TRAINING = Training(
 def network() -> nn.Module:
     torch.manual_seed(3)
     return nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 1))
+
+
+def moved(optimizer: Optimizer, rate: float) -> None:
+    optimizer.step(rate, optimizer.reduced([gradient_of(parameter) for parameter in optimizer.parameters]))
 
 
 @pytest.mark.parametrize("kind", ["adamw", "adam", "sgd"])
@@ -50,7 +56,7 @@ def test_it_does_what_torch_does(kind):
             model.zero_grad()
             (model(x) ** 2).mean().backward()
         reference.param_groups[0]["lr"] = reference.param_groups[1]["lr"] = 0.01 / (1 + step)
-        own.step(0.01 / (1 + step))
+        moved(own, 0.01 / (1 + step))
         reference.step()
         pairs = list(zip(ours.parameters(), theirs.parameters(), strict=True))
         if kind == "sgd":  # torch adds in another order
@@ -59,18 +65,35 @@ def test_it_does_what_torch_does(kind):
             assert all(torch.equal(one, other) for one, other in pairs), f"step {step}"
 
 
-@pytest.mark.parametrize("kind", ["constant", "linear", "cosine"])
-def test_the_rate_rises_over_the_warmup_and_falls_to_zero(kind):
-    schedule = LearningRateSchedule(kind=kind, warmup_share=0.1)
-    training = TRAINING.model_copy(update={"schedule": schedule, "learning_rate": 1.0})
-    rates = [learning_rate(training, step, 100) for step in range(100)]
-    assert rates[:10] == pytest.approx([0.1 * n for n in range(1, 11)])
-    assert max(rates) == 1.0
-    if kind == "constant":
-        assert set(rates[10:]) == {1.0}
-    else:
-        assert rates[10:] == sorted(rates[10:], reverse=True)
-        assert 0 < rates[-1] < 0.02
+def test_a_matrix_cut_in_pieces_is_moved_as_a_whole_one_would_be(monkeypatch):
+    """Also where a piece ends apart from a vector's width, the numbers at a tensor's end are the only remainder."""
+    weights = {}
+    for elements in (1 << 20, 64):
+        monkeypatch.setattr("mtac_assets.training.pieces.ELEMENTS", elements)
+        torch.manual_seed(1)
+        model = nn.Linear(37, 29)
+        own = Optimizer(model, TRAINING)
+        assert len(own.layout.pieces) == (2 if elements > 64 else 18)
+        for step in range(3):
+            own.clear_gradients()
+            (model(torch.full((4, 37), 0.1 * step)) ** 2).mean().backward()
+            moved(own, 0.01)
+        weights[elements] = {**model.state_dict(), **own.tensors()}
+    assert all(torch.equal(weights[64][name], tensor) for name, tensor in weights[1 << 20].items())
+
+
+def test_muon_moves_matrices_in_all_directions_alike():
+    torch.manual_seed(2)
+    for shape in ((8, 24), (24, 8)):
+        values = torch.linalg.svdvals(
+            orthogonal(torch.randn(*shape) @ torch.diag(torch.logspace(0, -2, shape[1])), "float32")
+        )
+        assert 0.5 < float(values.min()) <= float(values.max()) < 1.3
+
+
+def test_muon_wants_a_model_that_names_its_matrices():
+    with pytest.raises(TrainingRefused, match="names none"):
+        Optimizer(network(), TRAINING.model_copy(update={"optimizer": "muon"}))
 
 
 def test_the_average_follows_the_weights():
@@ -94,7 +117,8 @@ def test_the_trainer_does_not_load_the_compiler(root):
         "import sys, torch; from torch import nn; import mtac_assets.training.run, mtac_assets.training.loop;"
         "from mtac_assets.training.determinism import establish; from mtac_assets.training.optimisation import Optimizer;"
         "from mtac_assets_tests.training.test_optimisation import TRAINING; establish(TRAINING);"
-        "m = nn.Linear(2, 1); o = Optimizer(m, TRAINING); m(torch.ones(1, 2)).sum().backward(); o.step(0.1);"
+        "from mtac_assets_tests.training.test_optimisation import moved;"
+        "m = nn.Linear(2, 1); o = Optimizer(m, TRAINING); m(torch.ones(1, 2)).sum().backward(); moved(o, 0.1);"
         "sys.exit('torch._dynamo' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from mtac_assets.provenance.identity import Declaration
-from mtac_assets.spec.recipe import Recipe
 from mtac_assets.spec.resolved import ResolvedRecipe
+from mtac_assets.spec.shapes import recipe_model
 from mtac_assets.training.process import StopRequest, exit_code, require_variables
 
 
@@ -26,7 +26,7 @@ def main() -> int:
 
 
 def work(job: dict[str, Any], stop: StopRequest) -> None:
-    recipe = Recipe.model_validate(job["recipe"], strict=False)
+    recipe = recipe_model(job["recipe"]).model_validate(job["recipe"], strict=False)
     resolved = ResolvedRecipe.of(recipe, None, Path(job["folder"]), "defs/tiny", (), None)
     require_variables(recipe.training)
     from mtac_assets.training.inputs import from_folder
@@ -37,9 +37,12 @@ def work(job: dict[str, Any], stop: StopRequest) -> None:
     match job["do"]:
         case "train":
             from mtac_assets.training.run import run
+            from mtac_assets.training.workers import join
 
             inject(job.get("fault"), stop)
-            run(inputs, out, job["run_id"], may_resume=job["resume"], stop=stop)
+            workers = join(recipe.training.device)
+            run(inputs, out, job["run_id"], may_resume=job["resume"], stop=stop, workers=workers)
+            workers.leave()
         case "replay":
             from mtac_assets.training.replay import replay
 
@@ -50,6 +53,10 @@ def work(job: dict[str, Any], stop: StopRequest) -> None:
             from mtac_assets.training.trace import trace
 
             write_json(out / "trace.json", {"schema_version": 1, "entries": trace(inputs, job["steps"])})
+
+
+def state_rank(state: Any) -> int:
+    return state.workers.rank
 
 
 def inject(fault: dict[str, Any] | None, stop: StopRequest) -> None:
@@ -63,7 +70,7 @@ def inject(fault: dict[str, Any] | None, stop: StopRequest) -> None:
 
             def step_then_signal(*arguments: Any) -> Any:
                 result = original(*arguments)
-                if arguments[3] + 1 == fault["step"]:
+                if arguments[3] + 1 == fault["step"] and state_rank(arguments[0]) == fault.get("worker", 0):
                     os.kill(os.getpid(), getattr(signal, fault["signal"]))
                 return result
 

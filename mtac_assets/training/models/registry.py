@@ -12,14 +12,15 @@ from mtac_assets.data.features_view import load_function
 from mtac_assets.data.training_set_schema import FeatureSchema
 from mtac_assets.spec.errors import Finding
 from mtac_assets.training.errors import TrainingRefused
-from mtac_assets.training.models import tabular_ensemble
+from mtac_assets.training.models import gpt, tabular_ensemble
+from mtac_assets.training.tokens import TokenSchema
 
-Build = Callable[[FeatureSchema, dict[str, Any]], nn.Module]
+Build = Callable[[Any, dict[str, Any]], nn.Module]
 
-BUILT_IN: dict[str, Build] = {"tabular_ensemble": tabular_ensemble.build}
+BUILT_IN: dict[str, Build] = {"tabular_ensemble": tabular_ensemble.build, "gpt": gpt.build}
 
 
-def build_model(kind: str, settings: dict[str, Any], schema: FeatureSchema, folder: Path) -> nn.Module:
+def build_model(kind: str, settings: dict[str, Any], schema: FeatureSchema | TokenSchema, folder: Path) -> nn.Module:
     """The network, its parameters drawn from torch's current stream, its constants not fitted yet.
 
     `folder` is the recipe's: where `module:function` is looked up. Raises FeatureError where there is no such function,

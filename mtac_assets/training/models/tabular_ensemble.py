@@ -88,7 +88,9 @@ class PiecewiseLinear(nn.Module):
             edges = quantiles(known, levels)
             width = edges[1:] - edges[:-1]
             self.edges[feature] = edges[:-1].float()
-            self.inverse_width[feature] = torch.where(width > 0, 1 / width, 0).float()
+            inverse = (1 / width).float()
+            # A bin so narrow that its inverse is no float32 is one of no width: infinity times a distance of 0 is no number.
+            self.inverse_width[feature] = torch.where((width > 0) & inverse.isfinite(), inverse, 0)
 
     def forward(self, numeric_BF: Tensor) -> Tensor:
         missing_BF = torch.isnan(numeric_BF)

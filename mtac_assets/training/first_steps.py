@@ -22,7 +22,7 @@ TRACE, FIRST_TRACE = "trace.json", ".trace.json"
 Begin = Callable[[Path, Sequence[str]], "subprocess.Popen[bytes]"]
 
 
-class Preflight:
+class FirstSteps:
     """The second process of one first training. `begin` starts a trainer into a folder, with more options."""
 
     options = ("--trace-first", str(STEPS))
@@ -71,7 +71,7 @@ class Preflight:
                 )
             )
 
-    def __enter__(self) -> Preflight:
+    def __enter__(self) -> FirstSteps:
         return self
 
     def __exit__(

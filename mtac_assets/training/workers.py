@@ -1,0 +1,232 @@
+"""The workers of one training: who this one is, and how they speak to each other. Their number decides no bit.
+
+Belongs here: sending, receiving, agreeing, and naming the worker that does not answer. What is summed in which order is `reduction`'s;
+how workers are started is `launchers`'.
+
+A launcher tells each worker its place by the variables that torchrun sets: RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT. Between CPUs
+they speak gloo, between GPUs NCCL.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from mtac_assets.spec.errors import Finding
+from mtac_assets.training.errors import SECONDS_VARIABLE, TrainingRefused, WorkerLost, WorkersDiffer
+
+CHUNK = 1 << 20
+"""Elements sent at a time, so that those that came are added while others are on their way."""
+PATIENCE = 5.0
+"""Seconds that a worker which gave up waits for others to do so too: who does not is the one to name."""
+
+Answer = TypeVar("Answer")
+
+
+class Workers:
+    """One worker alone. `Group` is the one among several; whoever uses either sees the same."""
+
+    rank, count = 0, 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the one that writes: checkpoints, progress, the pack."""
+        return self.rank == 0
+
+    def share(self, micro_batches: int) -> range:
+        """This worker's micro-batches of a step. TrainingRefused where they cannot be shared out as subtrees of equal size."""
+        if self.count & (self.count - 1) or micro_batches % self.count:
+            raise TrainingRefused(
+                Finding(
+                    f"{micro_batches} micro-batches a step cannot be shared out among {self.count} workers",
+                    "--workers",
+                    f"a power of two, at most {micro_batches}",
+                    "start fewer workers, or make training.micro_batch_size smaller (which makes another model)",
+                )
+            )
+        each = micro_batches // self.count
+        return range(self.rank * each, (self.rank + 1) * each)
+
+    def arrive(self, step: int) -> None:
+        """Leave a mark that this worker came to the exchange of `step`."""
+
+    def numbers(self, mine: Sequence[float]) -> list[float]:
+        """Everyone's numbers (as many each), in the workers' order. Exact for float32 and float64."""
+        return list(mine)
+
+    def exchange(self, partner: int, *, give: Tensor, add_to: Tensor | None = None, into: Tensor | None = None) -> None:
+        raise AssertionError("one worker alone has no partner")
+
+    def broadcast(self, tensor: Tensor) -> None:
+        """The first worker's values into everyone's `tensor`."""
+
+    def told(self, document: Mapping[str, Any] | None) -> dict[str, Any]:
+        """The first worker's JSON document, to everyone; the others give None."""
+        assert document is not None
+        return dict(document)
+
+    def anyone(self, mine: bool) -> bool:
+        """Whether any worker says so."""
+        return any(self.numbers([float(mine)]))
+
+    def require_same(self, digest: str, what: str) -> None:
+        """WorkersDiffer where a worker has another `digest` (hex) of `what` than the first: another machine, other libraries."""
+        digits = 12  # 48 bits, exact as a float64
+        each = self.numbers([float(int(digest[:digits], 16))])
+        differing = [str(rank) for rank, value in enumerate(each) if value != each[0]]
+        if differing:
+            raise WorkersDiffer(
+                Finding(
+                    f"worker {', '.join(differing)} has other bits than worker 0 in {what}",
+                    "--workers",
+                    "the same bits on every worker",
+                    "use machines of one kind with one environment; `mtac probe` finds what is not deterministic",
+                )
+            )
+
+    def leave(self) -> None:
+        """No more will be said."""
+
+
+ALONE = Workers()
+
+
+class Group(Workers):
+    """One of several workers, over a process group of torch."""
+
+    def __init__(self, rank: int, count: int, device: str, seconds: float) -> None:
+        import torch.distributed as distributed
+        from torch._C._distributed_c10d import PrefixStore, TCPStore
+
+        self.rank, self.count, self._seconds = rank, count, seconds
+        self._device = torch.device(device)
+        self._distributed = distributed
+        self._step = -1
+        if device == "cuda":
+            local = int(os.environ.get("LOCAL_RANK", rank % torch.cuda.device_count()))
+            torch.cuda.set_device(local)
+        limit = timedelta(seconds=seconds)
+        self._store = TCPStore(
+            os.environ["MASTER_ADDR"],
+            int(os.environ["MASTER_PORT"]),
+            count,
+            is_master=rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True",
+            timeout=limit,
+        )
+        self._named(
+            lambda: distributed.init_process_group(
+                "nccl" if device == "cuda" else "gloo",
+                store=PrefixStore(f"mtac/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", self._store),
+                rank=rank,
+                world_size=count,
+                timeout=limit,
+            )
+        )
+
+    def arrive(self, step: int) -> None:
+        self._step = step
+        self._named(lambda: self._store.set(f"arrived/{self.rank}", str(step)))
+
+    def numbers(self, mine: Sequence[float]) -> list[float]:
+        own = torch.tensor(list(mine), dtype=torch.float64, device=self._device)
+        each = torch.empty(len(own) * self.count, dtype=torch.float64, device=self._device)
+        self._named(lambda: self._distributed.all_gather_single(each, own))
+        return each.tolist()
+
+    def exchange(self, partner: int, *, give: Tensor, add_to: Tensor | None = None, into: Tensor | None = None) -> None:
+        """Send `give` and receive as much as `add_to` or `into` holds, in chunks; what comes is added to the one, or is the other."""
+        taken = torch.empty_like(add_to) if add_to is not None else into
+        assert taken is not None
+
+        def swap() -> None:
+            point = self._distributed.P2POp
+            receiving, sending = self._distributed.irecv, self._distributed.isend
+            came = [point(receiving, chunk, partner) for chunk in taken.split(CHUNK) if len(chunk)]
+            went = [point(sending, chunk, partner) for chunk in give.split(CHUNK) if len(chunk)]
+            if not (came or went):
+                return
+            if self._device.type == "cuda":
+                for work in self._distributed.batch_isend_irecv([*came, *went]):
+                    work.wait()
+                if add_to is not None:
+                    add_to.add_(taken)
+                return
+            coming = [self._distributed.irecv(chunk.tensor, partner) for chunk in came]
+            going = [self._distributed.isend(chunk.tensor, partner) for chunk in went]
+            for place, work in enumerate(coming):
+                assert work is not None
+                work.wait()
+                if add_to is not None:
+                    add_to[place * CHUNK : (place + 1) * CHUNK].add_(came[place].tensor)
+            for work in going:
+                assert work is not None
+                work.wait()
+
+        self._named(swap)
+
+    def broadcast(self, tensor: Tensor) -> None:
+        self._named(lambda: self._distributed.broadcast(tensor, 0))
+
+    def told(self, document: Mapping[str, Any] | None) -> dict[str, Any]:
+        data = json.dumps(document).encode() if self.first else b""
+        length = torch.tensor([len(data)], device=self._device)
+        self.broadcast(length)
+        content = torch.empty(int(length), dtype=torch.uint8, device=self._device)
+        if self.first:
+            content.copy_(torch.frombuffer(bytearray(data), dtype=torch.uint8))
+        self.broadcast(content)
+        return json.loads(bytes(content.cpu().tolist()))
+
+    def leave(self) -> None:
+        self._distributed.destroy_process_group()
+
+    def _named(self, speak: Callable[[], Answer]) -> Answer:
+        """What `speak` gives; where a partner is gone or silent, WorkerLost with the name of whoever does not answer."""
+        try:
+            return speak()
+        except RuntimeError as error:
+            raise WorkerLost(self._lost(error)) from error
+
+    def _lost(self, error: RuntimeError) -> Finding:
+        said = str(error).splitlines()[0][:160]
+        try:
+            silent, behind = self._silent()
+        except RuntimeError:
+            silent, behind = [0], []
+        names = ", ".join(map(str, silent or behind))
+        who = f"worker {names} does not answer" if names else "a worker went away"
+        late = f" (not yet at the exchange: {', '.join(map(str, behind))})" if behind and silent else ""
+        return Finding(
+            f"{who} at step {self._step}{late}: {said}",
+            f"worker {self.rank} of {self.count}",
+            f"an answer within {self._seconds:g} s",
+            "see that worker's own last lines; start again with as many or fewer workers: it resumes with the same bits",
+        )
+
+    def _silent(self) -> tuple[list[int], list[int]]:
+        """Workers that did not notice either, though they had the time, and those that have not come to this step's exchange."""
+        self._store.set_timeout(timedelta(seconds=PATIENCE))
+        self._store.set(f"noticed/{self.rank}", "1")
+        end = time.monotonic() + PATIENCE
+        others = set(range(self.count)) - {self.rank}
+        while others and time.monotonic() < end:
+            others -= {rank for rank in others if self._store.check([f"noticed/{rank}"])}
+            time.sleep(0.05)
+        known = [rank for rank in range(self.count) if self._store.check([f"arrived/{rank}"])]
+        arrived = {rank: int(self._store.get(f"arrived/{rank}")) for rank in known}
+        return sorted(others), [rank for rank in range(self.count) if arrived.get(rank, -1) < self._step]
+
+
+def join(device: str, environment: Mapping[str, str] = os.environ) -> Workers:
+    """The worker that the launcher's variables make of this process; ALONE where there are none, or only one is meant."""
+    count = int(environment.get("WORLD_SIZE", "1"))
+    if count == 1:
+        return ALONE
+    return Group(int(environment["RANK"]), count, device, float(environment.get(SECONDS_VARIABLE, "600")))
