@@ -41,8 +41,7 @@ def samples(
         return
     out = output.console()
     for one in found:
-        out.print(
-            f"\n[bold]{one.place:,}[/]  {one.source}, epoch {one.epoch}, row {one.row:,}: {', '.join(one.documents)}"
-        )
+        out.print(f"\n[bold]{one.place:,}[/]  {one.source}, epoch {one.epoch}, row {one.row:,}:", end=" ")
+        out.print(", ".join(one.documents), markup=False, soft_wrap=True)
         text = one.text if len(one.text) <= SHOWN else f"{one.text[:SHOWN]}..."
         out.print(repr(text), markup=False, highlight=False, soft_wrap=True)
