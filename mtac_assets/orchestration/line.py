@@ -68,9 +68,9 @@ def run_line(
         features = stale.get(f"{resolved.name}/features")
         if features is not None:
             line.features(resolved, features.partitions)
-        from mtac_assets.orchestration.jobs import TRAINED_ASSETS
+        from mtac_assets.orchestration.jobs import trained_assets
 
-        last = [name for name in TRAINED_ASSETS if force or f"{resolved.name}/{name}" in stale]
+        last = [name for name in trained_assets(resolved.is_language) if force or f"{resolved.name}/{name}" in stale]
         shown = line.train(resolved, last, force=force, workers=workers) if last else {}
         return _result(project, resolved, shown, line.run_ids)
 
@@ -141,12 +141,13 @@ class _Line:
     def train(self, resolved: ResolvedRecipe, assets: Sequence[str], *, force: bool, workers: int) -> dict[str, Any]:
         import dagster as dg
 
-        from mtac_assets.orchestration.jobs import TRAINED_ASSETS, train_name
+        from mtac_assets.orchestration.jobs import train_name, trained_assets
 
         as_of = (resolved.as_of.isoformat(),) if resolved.as_of is not None else ()
         self._say(f"{resolved.name}: {', '.join(assets).replace('_', ' ')}" + (f" as of {as_of[0]}" if as_of else ""))
         # All of a job's assets are the job itself: only then does the UI know the run's graph as the job's.
-        keys = None if set(assets) == set(TRAINED_ASSETS) else [dg.AssetKey([resolved.name, each]) for each in assets]
+        every = trained_assets(resolved.is_language)
+        keys = None if set(assets) == set(every) else [dg.AssetKey([resolved.name, each]) for each in assets]
         done = self._run(
             train_name(resolved.name), as_of, _tags(resolved), ranged=False, assets=keys, force=force, workers=workers
         )
