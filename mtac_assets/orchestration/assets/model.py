@@ -102,6 +102,8 @@ def _train(
     from mtac_assets.tracking.description import training
     from mtac_assets.training.launch import train
 
+    if resolved.is_language:
+        _require_mix(place, resolved)
     mlflow: MlflowTracking = getattr(context.resources, MLFLOW)
     sealed = (folder / PACK_LIST).is_file()
     out = place.project.state.runs / context.run_id / folder.name if sealed else folder
@@ -115,6 +117,14 @@ def _train(
         names = [PACK_LIST, *listed_files(read_json(folder / PACK_LIST))]
         recorder.artifacts({f"model/{name}": folder / name for name in names})
     return dict(mlflow_metadata(recorder.finish()))
+
+
+def _require_mix(place: "RecipePlace", resolved: "ResolvedRecipe") -> None:
+    """Refuse a mix that breaks its gates, whichever run built it."""
+    from mtac_assets.data.mix.gates import require
+    from mtac_assets.data.training_set import build
+
+    require(build(place.project, resolved).manifest, resolved.language.gates)
 
 
 def _require_same_weights(before: Path, again: Path) -> None:

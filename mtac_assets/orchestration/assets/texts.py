@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mtac_assets.orchestration import metadata
-from mtac_assets.orchestration.errors import as_failure
+from mtac_assets.orchestration.errors import FINDINGS, as_failure
 from mtac_assets.orchestration.settings import SETTINGS
 
 if TYPE_CHECKING:
@@ -122,8 +122,10 @@ def tokens_asset(place: "RecipePlace") -> dg.AssetsDefinition:
             data_version=dg.DataVersion(manifest["digest"]),
         )
         for verdict in judge(manifest, resolved.language.gates):
-            evidence = dg.MetadataValue.json(verdict.evidence)
-            yield dg.AssetCheckResult(check_name=verdict.name, passed=verdict.passed, metadata={"evidence": evidence})
+            shown: dict[str, Any] = {"evidence": dg.MetadataValue.json(verdict.evidence)}
+            if not verdict.passed:
+                shown[FINDINGS] = dg.MetadataValue.json([verdict.finding.document()])
+            yield dg.AssetCheckResult(check_name=verdict.name, passed=verdict.passed, metadata=shown)
 
     return build_tokens
 

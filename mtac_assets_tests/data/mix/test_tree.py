@@ -8,9 +8,10 @@ from xml.etree import ElementTree
 import pytest
 
 from mtac_assets.data import training_set
-from mtac_assets.data.mix.gates import RULES, judge
+from mtac_assets.data.mix.gates import RULES, judge, require
 from mtac_assets.data.mix.tree import lines, picture
 from mtac_assets.data.training_set import TrainingSet
+from mtac_assets.spec.errors import CheckFailed
 from mtac_assets.spec.language import LanguageGates
 from mtac_assets.spec.load import load_recipe
 from mtac_assets.spec.project import Project
@@ -52,3 +53,8 @@ def test_rules_pass_on_their_bound_and_fail_above_it(built: TrainingSet):
     assert not any(verdict.passed for verdict in strict.values())
     assert strict["shares"].evidence["source"] == "code"
     assert strict["near_duplicates"].evidence["at_most"] == 0.01
+    require(manifest, LanguageGates(near_duplicates=0.02, share_deviation=0.01))
+    with pytest.raises(CheckFailed) as caught:
+        require(manifest, LanguageGates(near_duplicates=0.01, share_deviation=0.009))
+    assert len(caught.value.findings) == 2
+    assert "1 of 73 held-out documents (2.00%)" in caught.value.findings[0].error
