@@ -26,15 +26,14 @@ def demo(json: Json = False) -> None:
     from mtac_assets.cli.run import print_model, run_model
     from mtac_assets.spec.load import load_dataset, load_recipe
     from mtac_assets.spec.project import find_project
+    from mtac_assets.spec.shapes import datasets_of
 
     began = time.monotonic()
     project = find_project()
     first, second = (load_recipe(project, RECIPE, (), moment) for moment in (FIRST, SECOND))
 
     _step(1, "Ingest a year of flights and weather, day by day")
-    _ingest_year(
-        project, [load_dataset(project, name) for name in (first.recipe.data.rows, *first.recipe.data.lookups)]
-    )
+    _ingest_year(project, [load_dataset(project, name) for name in datasets_of(first.recipe)])
     _step(2, f"Train, evaluate and commit a model as of {FIRST}")
     champion = run_model(project, first)
     if not json:

@@ -15,6 +15,8 @@ RECIPE_TAG = "mtac/recipe"
 DATASET_TAG = "mtac/dataset"
 MAX_RUNTIME_TAG = "dagster/max_runtime"
 TRAINED_ASSETS = ("training_set", "model", "report")
+TEXT_ASSETS = ("scores", "tokenizer")
+"""What a recipe of texts has before its training set, in place of features."""
 
 
 def ingest_name(dataset: str) -> str:
@@ -70,11 +72,16 @@ def features_job(place: RecipePlace) -> Any:
     )
 
 
+def trained_assets(is_language: bool) -> tuple[str, ...]:
+    """The assets that one run of the train job makes, in order."""
+    return (*TEXT_ASSETS, *TRAINED_ASSETS) if is_language else TRAINED_ASSETS
+
+
 def train_job(place: RecipePlace) -> Any:
     """Train and evaluate one model, from features that are there."""
     return dg.define_asset_job(
         train_name(place.name),
-        selection=[place.key(asset) for asset in TRAINED_ASSETS],
+        selection=[place.key(asset) for asset in trained_assets(place.is_language)],
         description=f"Train and evaluate `{place.name}` for one as-of date.",
         tags={RECIPE_TAG: place.name},
         run_tags=_limits(place.project) | {RECIPE_TAG: place.name},

@@ -12,6 +12,7 @@ import dagster as dg
 from mtac_assets.orchestration.partitions import as_of_partitions
 from mtac_assets.spec.load import check_recipe, load_dataset, load_recipe
 from mtac_assets.spec.project import Project, find_project
+from mtac_assets.spec.shapes import datasets_of
 
 if TYPE_CHECKING:
     from mtac_assets.orchestration.settings import RunSettings
@@ -40,8 +41,19 @@ class RecipePlace:
     project: Project
     folder: Path
     recipe: Recipe
-    rows: Dataset
-    lookups: tuple[Dataset, ...]
+    datasets: tuple[Dataset, ...]
+
+    @property
+    def rows(self) -> Dataset:
+        """The dataset of which each row is one example (of a recipe of texts, the first of its datasets)."""
+        return self.datasets[0]
+
+    @property
+    def is_language(self) -> bool:
+        """Is it a recipe of texts?"""
+        from mtac_assets.spec.language import LanguageRecipe
+
+        return isinstance(self.recipe, LanguageRecipe)
 
     @property
     def name(self) -> str:
@@ -69,6 +81,5 @@ def dataset_place(folder: Path) -> DatasetPlace:
 def recipe_place(folder: Path) -> RecipePlace:
     project = find_project(folder)
     recipe = check_recipe(project, folder / "recipe.yaml")
-    rows = load_dataset(project, recipe.data.rows)
-    lookups = tuple(load_dataset(project, name) for name in recipe.data.lookups)
-    return RecipePlace(project, folder, recipe, rows, lookups)
+    datasets = tuple(load_dataset(project, name) for name in datasets_of(recipe))
+    return RecipePlace(project, folder, recipe, datasets)

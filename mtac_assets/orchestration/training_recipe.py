@@ -14,8 +14,10 @@ from mtac_assets.orchestration.assets.features import features_asset
 from mtac_assets.orchestration.assets.model import model_asset
 from mtac_assets.orchestration.assets.performance import performance_asset
 from mtac_assets.orchestration.assets.predictions import predictions_asset
+from mtac_assets.orchestration.assets.preflight import preflight_check
 from mtac_assets.orchestration.assets.report import report_asset
 from mtac_assets.orchestration.assets.reproduction import reproduction_asset
+from mtac_assets.orchestration.assets.texts import scores_asset, tokenizer_asset, tokens_asset
 from mtac_assets.orchestration.assets.training_set import training_set_asset
 from mtac_assets.orchestration.jobs import features_job, promote_job, reproduce_job, train_job, watch_jobs
 from mtac_assets.orchestration.live_decisions import live_decisions_job
@@ -26,9 +28,16 @@ from mtac_assets.orchestration.triggers.alarms import alarm_sensor
 from mtac_assets.orchestration.triggers.follow_up import follow_up_sensor
 from mtac_assets.orchestration.triggers.line_job import line_job
 from mtac_assets.orchestration.triggers.schedule import train_schedule
-from mtac_assets.orchestration.triggers.sources import datasets_of
 from mtac_assets.orchestration.triggers.upstream import upstream_sensor
 from mtac_assets.orchestration.triggers.watching import watch_sensor
+from mtac_assets.spec.shapes import datasets_of
+
+
+def prepared_assets(place: RecipePlace) -> list[dg.AssetsDefinition]:
+    """What is made of the datasets before a model is trained."""
+    if place.is_language:
+        return [scores_asset(place), tokenizer_asset(place), tokens_asset(place)]
+    return [features_asset(place), training_set_asset(place)]
 
 
 def watch_assets(place: RecipePlace) -> list[dg.AssetsDefinition]:
@@ -64,16 +73,16 @@ class TrainingRecipe(dg.Component, dg.Model, dg.Resolvable):
         cron = place.recipe.triggers.schedule
         return dg.Definitions(
             assets=[
-                features_asset(place),
-                training_set_asset(place),
+                *prepared_assets(place),
                 model_asset(place),
                 report_asset(place),
                 reproduction_asset(place),
                 champion_asset(place),
                 *watch_assets(place),
             ],
+            asset_checks=[preflight_check(place)] if place.is_language else [],
             jobs=[
-                features_job(place),
+                *([] if place.is_language else [features_job(place)]),
                 train_job(place),
                 line,
                 reproduce_job(place),
@@ -90,7 +99,7 @@ def _sensors(place: RecipePlace, watching: Sequence[Any]) -> Iterator[dg.SensorD
     upstream = place.recipe.triggers.upstream
     if upstream:
         yield upstream_sensor(place, datasets_of(place.recipe) if upstream is True else upstream)
-    if any(dataset.arrival is not None for dataset in (place.rows, *place.lookups)):
+    if any(dataset.arrival is not None for dataset in place.datasets):
         yield follow_up_sensor(place)
     if place.recipe.window is not None:
         yield watch_sensor(place, watching)

@@ -175,7 +175,10 @@ def language_keys(project: Project, resolved: ResolvedRecipe, data_dir: Path | N
 def report_key(project: Project, resolved: ResolvedRecipe, model_id: str) -> str:
     """Key of the report of one model: the model, the test days' feature partitions, the recipe's `evaluation`, and the code
     that judges. The champion that it was compared with is no part: a new champion makes no report stale."""
-    features = feature_keys(project, resolved, resolved.windows().test)
+    if resolved.is_language:
+        features: Mapping[str, Any] = {"training_set": language_keys(project, resolved).training_set}
+    else:
+        features = feature_keys(project, resolved, resolved.windows().test)
     return digest_json(
         {
             "schema_version": SCHEMA_VERSION,

@@ -18,7 +18,7 @@ from mtac_assets.provenance.files import FileState
 from mtac_assets.provenance.git import MODELS, has_reference
 from mtac_assets.provenance.identity import Change, Declaration, UndeclarableError, compare, declare
 from mtac_assets.provenance.intact import PACK_LIST, REPORT_LIST, folder_problems, pack_problems
-from mtac_assets.provenance.keys import derived_keys, report_key
+from mtac_assets.provenance.keys import derived_keys, language_keys, report_key
 from mtac_assets.provenance.memory import Memory
 
 if TYPE_CHECKING:
@@ -153,6 +153,8 @@ def contract_in_force(project: Project, dataset: str) -> str:
 
 def _derived_steps(project: Project, resolved: ResolvedRecipe, only_features: bool = False) -> list[Step]:
     """Features that are missing or were computed from something else, and the training set."""
+    if resolved.is_language:
+        return _language_steps(project, resolved)
     name = resolved.name
     wanted = derived_keys(project, resolved)
     days = resolved.windows().features
@@ -173,6 +175,29 @@ def _derived_steps(project: Project, resolved: ResolvedRecipe, only_features: bo
         reason = "its features change" if steps else "not built yet for these features"
         steps.append(Step(f"{name}/training_set", _model_partition(resolved), reason))
     return steps
+
+
+def _language_steps(project: Project, resolved: ResolvedRecipe) -> list[Step]:
+    """Scores, tokeniser and training set of a recipe of texts. Its report needs them too: the held-out texts are in the set."""
+    name, state = resolved.name, project.state
+    keys = language_keys(project, resolved)
+    wanted = {dataset: keys.scores.get(dataset) for dataset in partitions.needed(project, resolved).training}
+    stale = [
+        dataset
+        for dataset, key in wanted.items()
+        if key is None or _stored_key(state.scores / dataset / f"{partitions.ALL}.json") != key
+    ]
+    steps = (
+        [Step(f"{name}/scores", (), f"{', '.join(stale)}: not scored yet, or other texts or scorer")] if stale else []
+    )
+    for asset, folder, key, reason in (
+        ("tokenizer", state.tokenizers, keys.tokenizer, "not trained yet on these texts"),
+        ("training_set", state.training_sets, keys.training_set, "not built yet for this mix"),
+    ):
+        if key is None or _stored_key(folder / key[:12] / "manifest.json") != key:
+            steps.append(Step(f"{name}/{asset}", (), reason))
+    # What is stored under an intact training set was used for it; nothing has to be made for its own sake.
+    return steps if steps and steps[-1].asset == f"{name}/training_set" else []
 
 
 def _model_reason(

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from mtac_assets.spec.fields import Count, Name, Seed, Share, Spec
 from mtac_assets.spec.ratios import Ratio
-from mtac_assets.spec.recipe import Model, Recipe, Training, Triggers
+from mtac_assets.spec.recipe import Evaluation, Gates, Model, Recipe, Training, Triggers
 
 LANGUAGE_MODELS = ("gpt",)
 SCORES = ("length", "repetition", "compression", "english", "near_duplicates")
@@ -117,9 +117,11 @@ class DocumentBootstrap(Spec):
     seed: Seed = Field(default=0, description="Seed of the resampling.")
 
 
-class LanguageEvaluation(Spec):
+class LanguageEvaluation(Evaluation):
     """How the model is judged on held-out documents."""
 
+    baselines: ClassVar[tuple[()]] = ()
+    min_slice_rows: ClassVar[None] = None
     bootstrap: DocumentBootstrap = Field(default_factory=DocumentBootstrap, description="How the intervals are drawn.")
 
 
@@ -132,9 +134,12 @@ class LanguageThreshold(Spec):
     max: float | None = Field(default=None, description="At most; null for no upper bound.")
 
 
-class LanguageGates(Spec):
+class LanguageGates(Gates):
     """Rules a model must pass before it is promoted. Stamps and reproduction are always among them."""
 
+    slices: ClassVar[tuple[()]] = ()
+    baseline: ClassVar[None] = None
+    champion: ClassVar[None] = None
     thresholds: tuple[LanguageThreshold, ...] = Field(
         default=(), description="Bounds on metrics of the test documents."
     )

@@ -29,6 +29,15 @@ def recipe_model(data: Any) -> type[Recipe]:
     return Recipe
 
 
+def datasets_of(recipe: Recipe) -> tuple[str, ...]:
+    """The datasets that a recipe reads, each once: the rows, then the lookups; of a recipe of texts those of its mix."""
+    from mtac_assets.spec.language import LanguageRecipe
+
+    if isinstance(recipe, LanguageRecipe):
+        return tuple(sorted({source.dataset for source in recipe.mix.sources.values()}))
+    return tuple(dict.fromkeys((recipe.data.rows, *recipe.data.lookups)))
+
+
 def checks_of(model: type[Recipe]) -> Sequence[Check]:
     """The rules between the fields of that shape (or of a stored form of it)."""
     from mtac_assets.spec import language_checks, recipe_checks

@@ -30,7 +30,7 @@ def features_asset(place: "RecipePlace") -> dg.AssetsDefinition:
         group_name=place.name,
         owners=[recipe.owner] if recipe.owner else None,
         kinds={"pandas", "parquet"},
-        deps=[_dependency(place, dataset) for dataset in (place.rows, *place.lookups)],
+        deps=[_dependency(place, dataset) for dataset in place.datasets],
         partitions_def=partitions,
         dagster_type=NO_VALUE,
         backfill_policy=dg.BackfillPolicy.single_run() if partitions is not None else None,

@@ -65,7 +65,7 @@ def model_asset(place: "RecipePlace") -> dg.AssetsDefinition:
             context.instance.add_run_tags(context.run_id, {MODEL_ID_TAG: model_id})
             shown: dict[str, Any] = {}
             if settings.force or pack_problems(folder):
-                shown = _train(context, place, resolved, declaration, folder)
+                shown = _train(context, place, resolved, declaration, folder, settings.workers or None)
             else:
                 context.log.info(f"{model_id} is there and intact: nothing to train")
         problems = pack_problems(folder)
@@ -92,6 +92,7 @@ def _train(
     resolved: "ResolvedRecipe",
     declaration: "Declaration",
     folder: Path,
+    workers: int | None,
 ) -> dict[str, Any]:
     """Train in the launcher's process, recorded while it works; returns the link to MLflow.
 
@@ -102,6 +103,8 @@ def _train(
     from mtac_assets.tracking.description import training
     from mtac_assets.training.launch import train
 
+    if resolved.is_language:
+        _require_mix(place, resolved)
     mlflow: MlflowTracking = getattr(context.resources, MLFLOW)
     sealed = (folder / PACK_LIST).is_file()
     out = place.project.state.runs / context.run_id / folder.name if sealed else folder
@@ -119,6 +122,7 @@ def _train(
                 context.run_id,
                 pipes=environment,
                 probe=first,
+                workers=workers,
                 when_alone=begin_evaluation,
             )
         if sealed:
@@ -127,6 +131,14 @@ def _train(
         names = [PACK_LIST, *listed_files(read_json(folder / PACK_LIST))]
         recorder.artifacts({f"model/{name}": folder / name for name in names})
     return dict(mlflow_metadata(recorder.finish()))
+
+
+def _require_mix(place: "RecipePlace", resolved: "ResolvedRecipe") -> None:
+    """Refuse a mix that breaks its gates, whichever run built it."""
+    from mtac_assets.data.mix.gates import require
+    from mtac_assets.data.training_set import build
+
+    require(build(place.project, resolved).manifest, resolved.language.gates)
 
 
 def _require_same_weights(before: Path, again: Path) -> None:
@@ -149,7 +161,7 @@ def _pack_metadata(model_id: str, fingerprint: str, folder: Path) -> dict[str, A
     training, digests = read_json(folder / "training.json"), read_json(folder / "digests.json")
     cells = [
         f"{training['steps']:,}",
-        training["epochs"],
+        "none" if training["epochs"] is None else training["epochs"],
         f"{training['rows']:,}",
         f"{training['seconds']:.1f}",
         f"{training['rows_per_second']:,.0f}",

@@ -37,7 +37,7 @@ def report_asset(place: "RecipePlace") -> dg.AssetsDefinition:
         group_name=place.name,
         owners=[recipe.owner] if recipe.owner else None,
         kinds={"report", "mlflow"},
-        deps=[place.key("model"), dg.AssetDep(place.key("features"), partition_mapping=mapping)],
+        deps=[place.key("model"), *_tested_on(place, mapping)],
         partitions_def=as_of_partitions(window, place.rows) if window else None,
         metadata=_definition_metadata(place),
         required_resource_keys={SETTINGS, MLFLOW},
@@ -63,6 +63,13 @@ def report_asset(place: "RecipePlace") -> dg.AssetsDefinition:
         yield from gate_checks(report, resolved.recipe.gates, place.project.environment.promotion)
 
     return evaluate_model
+
+
+def _tested_on(place: "RecipePlace", mapping: dg.PartitionMapping | None) -> list[dg.AssetDep | dg.AssetKey]:
+    """What holds the rows that the model is judged on: the features of the test days, or the held-out texts."""
+    if place.is_language:
+        return [place.key("training_set")]
+    return [dg.AssetDep(place.key("features"), partition_mapping=mapping)]
 
 
 def _model_id(context: dg.AssetExecutionContext, place: "RecipePlace", resolved: "ResolvedRecipe") -> str:

@@ -11,12 +11,12 @@ from mtac_assets.orchestration.triggers.arrival import refusals
 from mtac_assets.provenance import partitions
 from mtac_assets.spec import clock
 from mtac_assets.spec.load import check_recipe, load_dataset, load_recipe
+from mtac_assets.spec.shapes import datasets_of
 
 if TYPE_CHECKING:
     import dagster as dg
 
     from mtac_assets.spec.project import Project
-    from mtac_assets.spec.recipe import Recipe
     from mtac_assets.spec.resolved import ResolvedRecipe
 
 Refused = Mapping[str, Collection[str]]  # dataset to keys
@@ -29,10 +29,6 @@ class Trainable:
 
     resolved: ResolvedRecipe | None
     lacking: tuple[str, ...] = ()
-
-
-def datasets_of(recipe: Recipe) -> tuple[str, ...]:
-    return (recipe.data.rows, *recipe.data.lookups)
 
 
 def refused_sources(project: Project, instance: dg.DagsterInstance, resolved: ResolvedRecipe) -> dict[str, set[str]]:
