@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from datetime import date
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +12,10 @@ from mtac_assets.cli import output
 from mtac_assets.cli.app import app
 from mtac_assets.cli.arguments import AsOf, Overrides, parse_date
 from mtac_assets.cli.output import Json
-from mtac_assets.spec.errors import Finding, MtacError, raise_all
+from mtac_assets.spec.errors import EXIT_CHECK_FAILED, Finding, MtacError, raise_all
+
+if TYPE_CHECKING:
+    from mtac_assets.spec.project import Project
 
 
 @app.command()
@@ -21,9 +25,15 @@ def check(
     ] = None,
     as_of: AsOf = None,
     overrides: Overrides = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", metavar="W", min=1, help="Check before training on so many workers.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="NAME", help="Check before training there: cpu, h200, h100, ...")
+    ] = None,
     json: Json = False,
-) -> None:
-    """Check a recipe, or every recipe, dataset and environment of the project."""
+) -> int:
+    """Check a recipe, or every recipe, dataset and environment of the project; with --workers or --device, before a training."""
     from mtac_assets.spec.load import check_recipe, load_dataset, load_environment, load_recipe
     from mtac_assets.spec.project import find_project
 
@@ -49,8 +59,48 @@ def check(
         except MtacError as error:
             findings.extend(error.findings)
     raise_all(MtacError, dict.fromkeys(findings))  # two recipes may share a broken dataset
+    if workers is not None or device is not None:
+        return _before_training(project, recipe, overrides, moment, workers or 1, device, json)
     if json:
         output.emit({"schema_version": 1, "checked": list(loads), "errors": []})
     else:
         for name in loads:
             output.console().print(f"[green]ok[/]  {name}")
+    return 0
+
+
+def _before_training(
+    project: Project,
+    recipe: str | None,
+    overrides: list[str] | None,
+    moment: date | None,
+    workers: int,
+    device: str | None,
+    json: bool,
+) -> int:
+    """The preflight of one recipe: every check with its numbers, and what failed with its remedy."""
+    from mtac_assets.spec.load import load_recipe
+    from mtac_assets.training.preflight.facts import facts_of
+    from mtac_assets.training.preflight.registry import run
+
+    if recipe is None:
+        finding = Finding("--workers and --device check one recipe", "mtac check", "a recipe's name", "name it")
+        raise MtacError(finding)
+    resolved = load_recipe(project, recipe, tuple(overrides or ()), moment)
+    results = run(facts_of(project, resolved, workers=workers, device=device))
+    failed = [result for result in results if result.finding is not None]
+    if json:
+        checks = [result.document() for result in results]
+        output.emit({"schema_version": 1, "checked": [recipe], "workers": workers, "checks": checks})
+    else:
+        for result in results:
+            numbers = ", ".join(f"{name} {_shown(value)}" for name, value in result.evidence.items())
+            mark = "[green]ok[/]    " if result.passed else "[bold red]failed[/]"
+            output.console().print(f"{mark}  {result.id:<28}{numbers}", soft_wrap=True)
+        for result in failed:
+            output.console().print(f"\n{result.id}: {result.finding}", soft_wrap=True, markup=False)
+    return EXIT_CHECK_FAILED if failed else 0
+
+
+def _shown(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)

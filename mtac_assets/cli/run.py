@@ -24,6 +24,12 @@ def run(
     as_of: AsOf = None,
     overrides: Overrides = None,
     force: Annotated[bool, typer.Option("--force", help="Train again even if an intact result is there.")] = False,
+    workers: Annotated[
+        int,
+        typer.Option(
+            "--workers", metavar="N", min=0, help="Workers of the training: the same bits. 0: as the environment says."
+        ),
+    ] = 0,
     audit_cache: Annotated[
         int, typer.Option("--audit-cache", metavar="N", min=0, help="Then make N stored results again and compare.")
     ] = 0,
@@ -32,7 +38,7 @@ def run(
 ) -> int:
     """Ingest, validate, compute features, train, evaluate and record one model: only what is not up to date."""
     project, resolved = resolve(recipe, as_of, overrides)
-    document = run_model(project, resolved, force=force)
+    document = run_model(project, resolved, force=force, workers=workers)
     audited = _audit(project, resolved, audit_cache, seed) if audit_cache else None
     if json:
         output.emit(document | ({"audit": audited.document()} if audited is not None else {}))
@@ -63,7 +69,7 @@ def _print_audit(audited: Audit) -> None:
         )
 
 
-def run_model(project: Project, resolved: ResolvedRecipe, *, force: bool = False) -> dict[str, Any]:
+def run_model(project: Project, resolved: ResolvedRecipe, *, force: bool = False, workers: int = 0) -> dict[str, Any]:
     """What `mtac run` answers: the model's record, with `status` built or unchanged."""
     from mtac_assets.provenance import plan as planning
 
@@ -73,7 +79,7 @@ def run_model(project: Project, resolved: ResolvedRecipe, *, force: bool = False
 
     from mtac_assets.orchestration.line import run_line
 
-    result = run_line(project, resolved, echo=output.note, force=force)
+    result = run_line(project, resolved, echo=output.note, force=force, workers=workers)
     return record.model_record(project, result.model_id) | {
         "status": "built",
         "mlflow_url": result.mlflow_url,

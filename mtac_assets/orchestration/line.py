@@ -44,6 +44,7 @@ def run_line(
     *,
     echo: Echo | None = None,
     force: bool = False,
+    workers: int = 0,
     trigger: str = PERSON,
     tags: Mapping[str, str] | None = None,
     ingest: Mapping[str, Sequence[str]] | None = None,
@@ -51,7 +52,7 @@ def run_line(
     """Run what the plan names, in its order: missing days, stale features, then training set, model and report.
 
     `tags` go on every run beside the trigger (its evidence, say); `ingest` names days to bring in first, by dataset, beyond
-    those that the plan finds missing. With `force` the model is trained and judged again even if all is there. Raises MtacError with the finding that stopped it.
+    those that the plan finds missing. `workers`: of the training; 0: as many as the environment says. With `force` the model is trained and judged again even if all is there. Raises MtacError with the finding that stopped it.
     """
     with _Line(project, resolved.overrides, echo, trigger, tags or {}) as line:
         first = planning.plan(project, resolved)
@@ -70,7 +71,7 @@ def run_line(
         from mtac_assets.orchestration.jobs import trained_assets
 
         last = [name for name in trained_assets(resolved.is_language) if force or f"{resolved.name}/{name}" in stale]
-        shown = line.train(resolved, last, force=force) if last else {}
+        shown = line.train(resolved, last, force=force, workers=workers) if last else {}
         return _result(project, resolved, shown, line.run_ids)
 
 
@@ -137,7 +138,7 @@ class _Line:
         self._say(f"{resolved.name}/features: {len(keys)} partitions to compute")
         self._run(features_name(resolved.name), keys, _tags(resolved), ranged=True)
 
-    def train(self, resolved: ResolvedRecipe, assets: Sequence[str], *, force: bool) -> dict[str, Any]:
+    def train(self, resolved: ResolvedRecipe, assets: Sequence[str], *, force: bool, workers: int) -> dict[str, Any]:
         import dagster as dg
 
         from mtac_assets.orchestration.jobs import train_name, trained_assets
@@ -147,7 +148,9 @@ class _Line:
         # All of a job's assets are the job itself: only then does the UI know the run's graph as the job's.
         every = trained_assets(resolved.is_language)
         keys = None if set(assets) == set(every) else [dg.AssetKey([resolved.name, each]) for each in assets]
-        done = self._run(train_name(resolved.name), as_of, _tags(resolved), ranged=False, assets=keys, force=force)
+        done = self._run(
+            train_name(resolved.name), as_of, _tags(resolved), ranged=False, assets=keys, force=force, workers=workers
+        )
         return {name: value for values in done.metadata.values() for name, value in values.items()}
 
     def _run(
@@ -159,6 +162,7 @@ class _Line:
         ranged: bool,
         assets: Sequence[dg.AssetKey] | None = None,
         force: bool = False,
+        workers: int = 0,
     ) -> Done:
         from mtac_assets.orchestration.execute import execute, partition_tags
         from mtac_assets.orchestration.settings import run_config
@@ -175,7 +179,7 @@ class _Line:
                 TRIGGER_TAG: self.trigger,
                 **(partition_tags(keys, ranged=ranged) if partitioned else {}),
             },
-            run_config=run_config(self.overrides, force=force),
+            run_config=run_config(self.overrides, force=force, workers=workers),
             assets=assets,
         )
         self.run_ids.append(done.run_id)

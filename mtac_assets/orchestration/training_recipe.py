@@ -14,6 +14,7 @@ from mtac_assets.orchestration.assets.features import features_asset
 from mtac_assets.orchestration.assets.model import model_asset
 from mtac_assets.orchestration.assets.performance import performance_asset
 from mtac_assets.orchestration.assets.predictions import predictions_asset
+from mtac_assets.orchestration.assets.preflight import preflight_check
 from mtac_assets.orchestration.assets.report import report_asset
 from mtac_assets.orchestration.assets.reproduction import reproduction_asset
 from mtac_assets.orchestration.assets.texts import scores_asset, tokenizer_asset, tokens_asset
@@ -78,6 +79,7 @@ class TrainingRecipe(dg.Component, dg.Model, dg.Resolvable):
                 champion_asset(place),
                 *watch_assets(place),
             ],
+            asset_checks=[preflight_check(place)] if place.is_language else [],
             jobs=[
                 *([] if place.is_language else [features_job(place)]),
                 train_job(place),

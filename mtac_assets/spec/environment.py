@@ -55,7 +55,21 @@ class Limits(Spec):
     worker_seconds: Count = Field(
         default=600, description="A worker that does not answer the others for so long ends the training."
     )
+    preemption_seconds: Count | None = Field(
+        default=None, description="Notice before a machine is taken away; null where none is."
+    )
     concurrent_trainings: Count = Field(default=1, description="Trainings at a time.")
+
+
+class Accounting(Spec):
+    """What time and money are estimated from, before a training."""
+
+    utilisation: float = Field(
+        default=0.4, gt=0, le=1, description="Share of a device's peak speed that a training is expected to reach."
+    )
+    price_per_device_hour: float | None = Field(
+        default=None, ge=0, description="Price of one device for an hour, in any currency; null: no cost is told."
+    )
 
 
 class ReproductionRule(Spec):
@@ -102,6 +116,7 @@ class Environment(Spec):
     ports: Ports = Field(default_factory=Ports, description="Ports on loopback.")
     launcher: Launcher = Field(default_factory=Launcher, description="Where training runs.")
     limits: Limits = Field(description="What keeps one run from harming the others.")
+    accounting: Accounting = Field(default_factory=Accounting, description="What time and money are estimated from.")
     promotion: Promotion = Field(description="What a promotion needs beyond the recipe's gates.")
     webhooks: tuple[Webhook, ...] = Field(
         default=(), description="Addresses that every alarm is posted to as JSON; their failures never stop a line."

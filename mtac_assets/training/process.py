@@ -12,7 +12,7 @@ from pathlib import Path
 from mtac_assets.spec.errors import Finding, MtacError
 from mtac_assets.spec.recipe import Training
 from mtac_assets.training import flags
-from mtac_assets.training.errors import OutOfMemory, TrainingRefused, failure_path, write_failure
+from mtac_assets.training.errors import OutOfMemory, TrainingRefused, WorkerLost, failure_path, write_failure
 
 RESTARTED = "MTAC_TRAINER_RESTARTED"
 
@@ -75,6 +75,8 @@ def exit_code(out: Path, run_id: str, work: Callable[[], object]) -> int:
         out.mkdir(parents=True, exist_ok=True)
         write_failure(out, run_id, error, worker)
         print(error, file=sys.stderr, flush=True)
+        if isinstance(error, WorkerLost):
+            os._exit(error.exit_code)  # the group's own threads may wait for the lost one without end
         return error.exit_code
     failure_path(out, worker).unlink(missing_ok=True)
     return 0

@@ -50,7 +50,7 @@ def write_pack(
             "run_id": run_id,
             "steps": outcome.step,
             "epochs": recipe.training.epochs,
-            "rows": beginning.task.schedule.rows,
+            "rows": beginning.task.schedule.rows or outcome.step * recipe.training.batch_size,
             "training_set": inputs.manifest["digest"],
             "curve": _curve(outcome.history),
             "seconds": round(seconds["total"], 3),

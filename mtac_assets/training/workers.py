@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-import time
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from mtac_assets.spec.errors import Finding
 from mtac_assets.training.errors import SECONDS_VARIABLE, TrainingRefused, WorkerLost, WorkersDiffer
+from mtac_assets.training.liveness import Address, Liveness, ask
 
 CHUNK = 1 << 20
 """Elements sent at a time, so that those that came are added while others are on their way."""
@@ -103,36 +104,33 @@ class Group(Workers):
 
     def __init__(self, rank: int, count: int, device: str, seconds: float) -> None:
         import torch.distributed as distributed
-        from torch._C._distributed_c10d import PrefixStore, TCPStore
 
         self.rank, self.count, self._seconds = rank, count, seconds
         self._device = torch.device(device)
         self._distributed = distributed
-        self._step = -1
         if device == "cuda":
             local = int(os.environ.get("LOCAL_RANK", rank % torch.cuda.device_count()))
             torch.cuda.set_device(local)
-        limit = timedelta(seconds=seconds)
-        self._store = TCPStore(
-            os.environ["MASTER_ADDR"],
-            int(os.environ["MASTER_PORT"]),
-            count,
-            is_master=rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True",
-            timeout=limit,
-        )
+        meeting_point = (socket.gethostbyname(os.environ["MASTER_ADDR"]), int(os.environ["MASTER_PORT"]))
+        self._liveness = Liveness(meeting_point)
+        self._addresses: dict[int, Address] = {}
         self._named(
             lambda: distributed.init_process_group(
                 "nccl" if device == "cuda" else "gloo",
-                store=PrefixStore(f"mtac/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", self._store),
+                init_method="env://",
                 rank=rank,
                 world_size=count,
-                timeout=limit,
+                timeout=timedelta(seconds=seconds),
             )
         )
+        host, port = self._liveness.address
+        each = self.numbers([*map(float, host.split(".")), float(port)])
+        for other in range(count):
+            *parts, at = (int(number) for number in each[other * 5 : other * 5 + 5])
+            self._addresses[other] = (".".join(map(str, parts)), at)
 
     def arrive(self, step: int) -> None:
-        self._step = step
-        self._named(lambda: self._store.set(f"arrived/{self.rank}", str(step)))
+        self._liveness.step = step
 
     def numbers(self, mine: Sequence[float]) -> list[float]:
         own = torch.tensor(list(mine), dtype=torch.float64, device=self._device)
@@ -186,6 +184,7 @@ class Group(Workers):
 
     def leave(self) -> None:
         self._distributed.destroy_process_group()
+        self._liveness.close()
 
     def _named(self, speak: Callable[[], Answer]) -> Answer:
         """What `speak` gives; where a partner is gone or silent, WorkerLost with the name of whoever does not answer."""
@@ -195,33 +194,24 @@ class Group(Workers):
             raise WorkerLost(self._lost(error)) from error
 
     def _lost(self, error: RuntimeError) -> Finding:
+        """Silent is who does not answer at all, or after a while has not noticed either: it waits for nobody, so it is the one."""
+        self._liveness.noticed = True
+        others = {rank: address for rank, address in self._addresses.items() if rank != self.rank}
+        signs = ask(others, PATIENCE)
+        gone = [rank for rank in others if rank not in signs]
+        busy = [rank for rank in signs if not signs[rank].noticed]
+        words = [
+            f"worker {', '.join(map(str, ranks))} {what}"
+            for ranks, what in ((gone, "does not answer"), (busy, "is held up"))
+            if ranks
+        ]
         said = str(error).splitlines()[0][:160]
-        try:
-            silent, behind = self._silent()
-        except RuntimeError:
-            silent, behind = [0], []
-        names = ", ".join(map(str, silent or behind))
-        who = f"worker {names} does not answer" if names else "a worker went away"
-        late = f" (not yet at the exchange: {', '.join(map(str, behind))})" if behind and silent else ""
         return Finding(
-            f"{who} at step {self._step}{late}: {said}",
+            f"{' and '.join(words) or 'a worker went away'} at step {self._liveness.step}: {said}",
             f"worker {self.rank} of {self.count}",
             f"an answer within {self._seconds:g} s",
             "see that worker's own last lines; start again with as many or fewer workers: it resumes with the same bits",
         )
-
-    def _silent(self) -> tuple[list[int], list[int]]:
-        """Workers that did not notice either, though they had the time, and those that have not come to this step's exchange."""
-        self._store.set_timeout(timedelta(seconds=PATIENCE))
-        self._store.set(f"noticed/{self.rank}", "1")
-        end = time.monotonic() + PATIENCE
-        others = set(range(self.count)) - {self.rank}
-        while others and time.monotonic() < end:
-            others -= {rank for rank in others if self._store.check([f"noticed/{rank}"])}
-            time.sleep(0.05)
-        known = [rank for rank in range(self.count) if self._store.check([f"arrived/{rank}"])]
-        arrived = {rank: int(self._store.get(f"arrived/{rank}")) for rank in known}
-        return sorted(others), [rank for rank in range(self.count) if arrived.get(rank, -1) < self._step]
 
 
 def join(device: str, environment: Mapping[str, str] = os.environ) -> Workers:

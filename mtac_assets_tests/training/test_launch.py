@@ -8,6 +8,8 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pandas
@@ -71,6 +73,29 @@ def test_a_recipe_becomes_a_pack_that_predicts(project, tmp_path):
         load(tmp_path / "out").predict(frame.drop(columns="length"))
     again = train(project, recipe(project), tmp_path / "again", "two")
     assert again.weights_digest == pack.weights_digest
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["process", "torchrun", "ray"])
+def test_every_launcher_runs_the_same_trainer_to_the_same_bits(project, tmp_path, kind):
+    if kind == "ray" and find_spec("ray") is None:
+        pytest.skip("Ray is not installed here: pip install 'mtac-assets[ray]'")
+    launcher = project.environment.launcher.model_copy(update={"kind": kind, "workers": 2})
+    several = replace(project, environment=project.environment.model_copy(update={"launcher": launcher}))
+    shared = recipe(project, "training.micro_batch_size=16")
+    packs = [train(project, shared, tmp_path / "one", "a"), train(several, shared, tmp_path / "two", "b")]
+    assert packs[0].document("digests") == packs[1].document("digests")
+    with pytest.raises(TrainingRefused, match="cannot be shared out among 4 workers"):
+        train(several, shared, tmp_path / "four", "c", workers=4)
+
+
+def test_a_launcher_that_is_not_installed_is_named(project, tmp_path):
+    if find_spec("ray") is not None:
+        pytest.skip("Ray is installed here")
+    launcher = project.environment.launcher.model_copy(update={"kind": "ray"})
+    other = replace(project, environment=project.environment.model_copy(update={"launcher": launcher}))
+    with pytest.raises(TrainingRefused, match="Ray is not installed"):
+        train(other, recipe(project), tmp_path / "out", "one")
 
 
 @pytest.mark.fault

@@ -65,7 +65,7 @@ def model_asset(place: "RecipePlace") -> dg.AssetsDefinition:
             context.instance.add_run_tags(context.run_id, {MODEL_ID_TAG: model_id})
             shown: dict[str, Any] = {}
             if settings.force or pack_problems(folder):
-                shown = _train(context, place, resolved, declaration, folder)
+                shown = _train(context, place, resolved, declaration, folder, settings.workers or None)
             else:
                 context.log.info(f"{model_id} is there and intact: nothing to train")
         problems = pack_problems(folder)
@@ -92,6 +92,7 @@ def _train(
     resolved: "ResolvedRecipe",
     declaration: "Declaration",
     folder: Path,
+    workers: int | None,
 ) -> dict[str, Any]:
     """Train in the launcher's process, recorded while it works; returns the link to MLflow.
 
@@ -109,7 +110,7 @@ def _train(
     with mlflow.start(training(resolved, declaration, dagster_run_id=context.run_id)) as recorder:
         with recorder.watching(out / "progress.jsonl"), pipes_environment(context) as environment:
             first = not trained_before(place.project, place.name, declaration)
-            train(place.project, resolved, out, context.run_id, pipes=environment, probe=first)
+            train(place.project, resolved, out, context.run_id, pipes=environment, probe=first, workers=workers)
         if sealed:
             _require_same_weights(folder, out)
             publish_folder(out, folder)
@@ -146,7 +147,7 @@ def _pack_metadata(model_id: str, fingerprint: str, folder: Path) -> dict[str, A
     training, digests = read_json(folder / "training.json"), read_json(folder / "digests.json")
     cells = [
         f"{training['steps']:,}",
-        training["epochs"],
+        "none" if training["epochs"] is None else training["epochs"],
         f"{training['rows']:,}",
         f"{training['seconds']:.1f}",
         f"{training['rows_per_second']:,.0f}",

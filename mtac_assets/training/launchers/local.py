@@ -84,9 +84,9 @@ def _first_failure(children: Sequence[subprocess.Popen[bytes]]) -> int | None:
     """
     first: int | None = None
     noticed = 0.0
-    while any(one.poll() is None for one in children):
+    while None in (codes := [one.poll() for one in children]):
         if first is None:
-            first = next((rank for rank, one in enumerate(children) if one.returncode), None)
+            first = next((rank for rank, code in enumerate(codes) if code), None)
             noticed = time.monotonic()
         elif time.monotonic() - noticed > GRACE_SECONDS:
             break

@@ -38,6 +38,15 @@ class Schema(Protocol):
     def sequence_length(self) -> int: ...
 
 
+class SettingsError(ValueError):
+    """Settings that make no network. `problems`: name, value and what was expected of each."""
+
+    def __init__(self, problems: list[tuple[str, object, str]]) -> None:
+        self.problems = problems
+        said = (f"model.settings.{name} is {value}; expected {expected}" for name, value, expected in problems)
+        super().__init__("; ".join(said))
+
+
 @dataclass(frozen=True)
 class Settings:
     """`model.settings` of the recipe. `hidden` None: 4 D for squared ReLU; for SwiGLU 8/3 D, up to a multiple of 64 (as many parameters)."""
@@ -54,21 +63,27 @@ class Settings:
     rope_base: float = 10_000.0
 
     def __post_init__(self) -> None:
-        for name in ("layers", "heads", "width"):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        _require(self.width % self.heads == 0, "width", self.width, f"a multiple of heads ({self.heads})")
-        _require(
-            self.head_width % 2 == 0, "heads", self.heads, "an even width of each head (rotary positions turn pairs)"
-        )
-        groups = self.key_value_heads
-        known = groups is None or (groups >= 1 and self.heads % groups == 0)
-        _require(known, "key_value_heads", groups, f"a divisor of heads ({self.heads})")
-        _require(self.hidden is None or self.hidden >= 1, "hidden", self.hidden, "at least 1")
-        _require(
-            self.feed_forward in ("swiglu", "relu_squared"), "feed_forward", self.feed_forward, "swiglu or relu_squared"
-        )
-        _require(0 <= self.dropout < 1, "dropout", self.dropout, "at least 0 and below 1")
-        _require(self.rope_base > 1, "rope_base", self.rope_base, "above 1")
+        """Raises SettingsError with everything that is wrong."""
+        groups, heads = self.key_value_heads, max(1, self.heads)
+        rules: list[tuple[bool, str, str]] = [
+            (self.layers >= 1, "layers", "at least 1"),
+            (self.heads >= 1, "heads", "at least 1"),
+            (self.width >= 1, "width", "at least 1"),
+            (self.width % heads == 0, "width", f"a multiple of heads ({self.heads})"),
+            (self.width // heads % 2 == 0, "heads", "an even width of each head (rotary positions turn pairs)"),
+            (
+                groups is None or (groups >= 1 and self.heads % groups == 0),
+                "key_value_heads",
+                f"a divisor of heads ({self.heads})",
+            ),
+            (self.hidden is None or self.hidden >= 1, "hidden", "at least 1"),
+            (self.feed_forward in ("swiglu", "relu_squared"), "feed_forward", "swiglu or relu_squared"),
+            (0 <= self.dropout < 1, "dropout", "at least 0 and below 1"),
+            (self.rope_base > 1, "rope_base", "above 1"),
+        ]
+        problems = [(name, getattr(self, name), expected) for holds, name, expected in rules if not holds]
+        if problems:
+            raise SettingsError(problems)
 
     @property
     def head_width(self) -> int:
@@ -79,11 +94,6 @@ class Settings:
         if self.hidden is not None:
             return self.hidden
         return 4 * self.width if self.feed_forward == "relu_squared" else -(-8 * self.width // 3 // 64) * 64
-
-
-def _require(holds: bool, name: str, value: object, expected: str) -> None:
-    if not holds:
-        raise ValueError(f"model.settings.{name} is {value}; expected {expected}")
 
 
 class Linear(nn.Module):

@@ -1,0 +1,132 @@
+"""What the checks look at: the recipe, the network it asks for, workers, device, and what the training set says where there is one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mtac_assets.spec.environment import Environment
+from mtac_assets.spec.errors import Finding
+from mtac_assets.spec.project import Project
+from mtac_assets.spec.recipe import Recipe, Training
+from mtac_assets.spec.resolved import ResolvedRecipe
+from mtac_assets.training.errors import TrainingRefused
+from mtac_assets.training.preflight.devices import NAMES, Device, device_of
+from mtac_assets.training.preflight.memory import Memory, estimate
+from mtac_assets.training.tokens import TokenSchema
+
+
+@dataclass(frozen=True)
+class Facts:
+    """`network` None: the settings make none (`network_problems` says why) or it is not built in; then `parameters` and `memory` are None.
+
+    `steps` None: only a training set could say. `manifest` is the training set's, where one was built.
+    """
+
+    recipe: Recipe
+    environment: Environment
+    workers: int
+    device: Device
+    schema: TokenSchema | None
+    settings: Mapping[str, Any]
+    network_problems: tuple[tuple[str, object, str], ...]
+    parameters: int | None
+    memory: Memory | None
+    flops_per_token: int | None
+    steps: int | None
+    manifest: Mapping[str, Any] | None
+    free_disk: int
+    cores: int
+
+    @property
+    def training(self) -> Training:
+        return self.recipe.training
+
+    @property
+    def micro_batches(self) -> int:
+        return self.training.batch_size // self.training.micro_batch_size
+
+
+def facts_of(
+    project: Project,
+    resolved: ResolvedRecipe,
+    *,
+    workers: int,
+    device: str | None = None,
+    manifest: Mapping[str, Any] | None = None,
+) -> Facts:
+    """Imports torch where the recipe is a language model's. TrainingRefused for a device that nobody knows."""
+    import os
+
+    recipe = resolved.recipe
+    found = _device(device, recipe.training)
+    schema, steps = _language(resolved, manifest)
+    problems: tuple[tuple[str, object, str], ...] = ()
+    parameters = memory = flops = None
+    if schema is not None and recipe.model.kind == "gpt":
+        from mtac_assets.training.models import gpt
+
+        try:
+            settings = gpt.Settings(**recipe.model.settings)  # pyright: ignore[reportArgumentType]
+        except TypeError as error:
+            problems = (("settings", str(error), "the settings of gpt: see its page"),)
+        except gpt.SettingsError as error:
+            problems = tuple(error.problems)
+        else:
+            parameters = gpt.parameter_count(schema, recipe.model.settings)
+            flops = gpt.flops_per_token(parameters, settings, schema.sequence_length)
+            if _shareable(recipe.training, workers):
+                memory = estimate(schema, recipe.model.settings, recipe.training, workers)
+    at = project.state.models
+    while not at.exists():
+        at = at.parent
+    return Facts(
+        recipe,
+        project.environment,
+        workers,
+        found,
+        schema,
+        recipe.model.settings,
+        problems,
+        parameters,
+        memory,
+        flops,
+        steps,
+        manifest,
+        shutil.disk_usage(at).free,
+        os.cpu_count() or 1,
+    )
+
+
+def _language(resolved: ResolvedRecipe, manifest: Mapping[str, Any] | None) -> tuple[TokenSchema | None, int | None]:
+    if not resolved.is_language:
+        return None, None
+    recipe = resolved.language
+    length, wanted = recipe.mix.sequence_length, recipe.mix.tokens
+    if manifest is not None:
+        return TokenSchema.from_manifest(manifest), manifest["steps"]
+    steps = -(-wanted // (length * recipe.training.batch_size))
+    return TokenSchema(recipe.tokenizer.vocabulary_size, length, 0, {}), steps
+
+
+def _shareable(training: Training, workers: int) -> bool:
+    micro_batches, rest = divmod(training.batch_size, training.micro_batch_size)
+    power = micro_batches > 0 and not rest and micro_batches & (micro_batches - 1) == 0
+    return power and workers & (workers - 1) == 0 and micro_batches % workers == 0
+
+
+def _device(name: str | None, training: Training) -> Device:
+    chosen = name or ("cpu" if training.device == "cpu" else None)
+    found = None if chosen is None else device_of(chosen, training.threads)
+    if found is None:
+        raise TrainingRefused(
+            Finding(
+                f"no device is called `{name}`" if name else "the recipe trains on a GPU, and nothing says on which",
+                "--device",
+                f"one of: {', '.join(NAMES)}",
+                "name one of them",
+            )
+        )
+    return found
