@@ -33,6 +33,12 @@ class NonFiniteLoss(TrainingFailed):
     kind = "non_finite"
 
 
+class LearntNothing(TrainingFailed):
+    """A model that answers every row alike."""
+
+    kind = "learnt_nothing"
+
+
 class FlagsDiffer(TrainingFailed):
     kind = "flags_differ"
 

@@ -223,10 +223,13 @@ def test_a_loss_that_is_no_number_stops_at_its_step(job, run_job):
     assert not (job.out / "pack.json").exists()
 
 
-def test_a_model_that_says_the_same_of_every_row_is_told(job, run_job):
+def test_a_model_that_says_the_same_of_every_row_is_none(job, run_job):
     (job.folder / "own.py").write_text(OWN_MODEL)
-    run_job(job.model("own:build", factor=0.0))
-    assert any("one and the same probability" in note for note in Pack.open(job.out).document("training")["notes"])
+    run_job(job.model("own:build", factor=0.0), expect=1)
+    failure = read_json(job.out / "failure.json")
+    assert failure["kind"] == "learnt_nothing"
+    assert "one and the same probability" in failure["findings"][0]["error"]
+    assert not (job.out / "pack.json").exists()
 
 
 def test_a_setting_that_the_model_does_not_know_is_refused(job, run_job):

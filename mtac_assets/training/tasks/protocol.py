@@ -36,7 +36,7 @@ class Task(Protocol):
         ...
 
     def remark(self, validation: dict[str, float | None]) -> str | None:
-        """A sentence about a model that learnt nothing; None where it did."""
+        """A sentence about a model that learnt little; None where it learnt. LearntNothing where nobody could want it."""
         ...
 
     def golden(self, model: nn.Module) -> dict[str, Any]:

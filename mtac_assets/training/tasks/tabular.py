@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mtac_assets.data.training_set_schema import FeatureSchema
+from mtac_assets.spec.errors import Finding
 from mtac_assets.spec.resolved import ResolvedRecipe
 from mtac_assets.training import validation
 from mtac_assets.training.batches import Split, open_split, rows_of_step, steps_of
 from mtac_assets.training.determinism import key_randomness
+from mtac_assets.training.errors import LearntNothing
 from mtac_assets.training.golden import golden
 from mtac_assets.training.models.registry import build_model
 from mtac_assets.training.schedule import Schedule
@@ -59,10 +61,15 @@ class TabularTask:
         return validation.metrics(rows.label.numpy(), validation.score(model, rows))
 
     def remark(self, validation: dict[str, float | None]) -> str | None:
-        return (
-            "the model predicts one and the same probability for every validation row"
-            if validation["spread"] == 0
-            else None
+        if validation["spread"] != 0:
+            return None
+        raise LearntNothing(
+            Finding(
+                "the model predicts one and the same probability for every validation row",
+                f"validation after step {self.schedule.steps} of {self.schedule.steps}",
+                "rows told apart",
+                "look at the loss curve in progress.jsonl; lower training.learning_rate, or look for columns without values",
+            )
         )
 
     def golden(self, model: nn.Module) -> dict[str, Any]:
