@@ -27,6 +27,7 @@ MODULES = (
     "quality",
     "monitoring",
     "monitoring_triggers",
+    "replay",
 )
 RESULTS = Path(__file__).parent / "results"
 
