@@ -67,7 +67,9 @@ class Hold:
     final: bool = False
 
 
-_finished: dict[str, Attempt] = {}  # by run id: a run that has ended changes no more, and reading a thousand takes a second
+_finished: dict[
+    str, Attempt
+] = {}  # by run id: a run that has ended changes no more, and reading a thousand takes a second
 
 
 def attempts(project: Project, instance: dg.DagsterInstance, job: str, tags: Mapping[str, str]) -> tuple[Attempt, ...]:

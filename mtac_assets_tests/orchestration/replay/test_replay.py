@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ import pytest
 
 from mtac_assets.orchestration.replay.policies import Policy, chosen
 from mtac_assets.orchestration.replay.replay import Stage, document_of, play, set_stage, write
-from mtac_assets.provenance.files import read_json
+from mtac_assets.provenance.files import read_json, write_json
 from mtac_assets.spec.errors import MtacError, SpecError
 from mtac_assets.spec.project import Project
 
@@ -72,6 +73,20 @@ def test_what_cannot_be_played_is_refused_before_anything_is_played(project: Pro
     with pytest.raises(SpecError, match="fewer than 20 windows"):
         staged(project, 3, 5, "never", "drift")
     assert not project.state.replays.exists()
+
+
+def test_a_policy_is_played_by_one_process_at_a_time(project: Project) -> None:
+    stage, (never,) = staged(project, 3, 5, "never")
+    place = stage.folder / "policies" / "never"
+    place.mkdir(parents=True)
+    with (place / "player.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(MtacError, match="another process"):
+            play(stage, never, lambda _: None)
+    other = Policy("never", "another of the same name", sets=("triggers.upstream=true",))
+    write_json(place / "policy.json", {"schema_version": 1, "digest": "of another"})
+    with pytest.raises(MtacError, match="another policy was played"):
+        play(stage, other, lambda _: None)
 
 
 @pytest.mark.slow
