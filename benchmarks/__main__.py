@@ -29,6 +29,7 @@ MODULES = (
     "monitoring",
     "monitoring_triggers",
     "gate",
+    "replay",
 )
 RESULTS = Path(__file__).parent / "results"
 

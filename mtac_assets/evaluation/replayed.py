@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -187,14 +188,14 @@ def _counts(account: Mapping[str, Any]) -> dict[str, Any]:
 
 def _weeks(days: Sequence[Mapping[str, Any]], first: str) -> list[dict[str, Any]]:
     """Live metrics by week of the replay: the days' own, weighted by their rows; None where the week has none."""
-    begin = np.datetime64(first)
+    begin = date.fromisoformat(first)
     weeks: dict[int, list[Mapping[str, Any]]] = {}
     for day in days:
-        weeks.setdefault(int((np.datetime64(day["day"]) - begin).astype(int)) // WEEK, []).append(day)
+        weeks.setdefault((date.fromisoformat(day["day"]) - begin).days // WEEK, []).append(day)
     found = []
     for number, members in sorted(weeks.items()):
         entry: dict[str, Any] = {
-            "first": str(begin + number * WEEK),
+            "first": (begin + timedelta(days=number * WEEK)).isoformat(),
             "rows": sum(day["labelled"] for day in members),
             "champion": members[-1]["champion"],
         }

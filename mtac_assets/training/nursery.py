@@ -26,11 +26,13 @@ from mtac_assets.training.read_while_loading import decisive
 
 # Runs as `-c`, for a module of ours would be code that the fingerprint does not cover.
 MOTHER = """
-import importlib, json, os, runpy, signal, socket, sys
+import atexit, gc, importlib, json, os, runpy, signal, socket, sys, threading
 orders = socket.socket(fileno=os.dup(0))
 os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
 for name in sys.argv[2:]:
     importlib.import_module(name)
+gc.collect()
+gc.freeze()  # what is loaded stays: a child's collector need not touch, and so copy, the pages that it shares with its mother
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 while True:
     data, fds, _, _ = socket.recv_fds(orders, 1, 2)
@@ -59,7 +61,24 @@ while True:
 os.environ.clear()
 os.environ.update(order["environment"])
 sys.argv = [order["module"], *order["arguments"]]
-runpy.run_module(order["module"], run_name="__main__", alter_sys=True)
+code = 0
+try:
+    runpy.run_module(order["module"], run_name="__main__", alter_sys=True)
+except SystemExit as end:
+    code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    if code == 1 and not isinstance(end.code, int):
+        print(end.code, file=sys.stderr)
+except BaseException:
+    sys.excepthook(*sys.exc_info())
+    code = 1
+for thread in threading.enumerate():
+    if thread is not threading.main_thread() and not thread.daemon:
+        thread.join()
+# Taking all that is loaded apart again costs as long as the work did.
+atexit._run_exitfuncs()
+sys.stdout.flush()
+sys.stderr.flush()
+os._exit(code)
 """
 
 

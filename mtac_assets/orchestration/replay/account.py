@@ -60,11 +60,11 @@ def account(played: Played, seconds: Mapping[str, float], out: Path) -> dict[str
     project, recipe = played.project, played.recipe
     entries = ledger.history(project, project.environment.name, recipe)
     # A day's rows are asked about until its files land on the next: the champion of that moment has served them.
-    served = {
-        day.isoformat(): entry.model_id
-        for day in played.days
-        if day < played.last and (entry := ledger.champion(entries, recipe, landing_time(day))) is not None
-    }
+    served: dict[str, str] = {}
+    for day in played.days[:-1]:
+        entry = ledger.champion(entries, recipe, landing_time(day))
+        if entry is not None and entry.model_id is not None:
+            served[day.isoformat()] = entry.model_id
     days, scores = served_days(project, recipe, served)
     document = {
         "schema_version": SCHEMA_VERSION,

@@ -140,19 +140,25 @@ class Player:
         self._train(f"{self.recipe}-{request.tags[SUBJECT_TAG][:12]}", start)
 
     def _train(self, model_id: str, start: Callable[[], None]) -> None:
-        there = self.project.state.models / model_id / "pack.json"
-        lent = there.is_file() or self.library.lend(self.project, model_id)
+        """Start a line that is to end in `model_id`, and ask for the promotion of what it made."""
+        lent = self.library.lend(self.project, model_id)
+        before = self._packs()
         began, cpu = time.monotonic(), self._cpu_seconds()
         start()
         cost = {"seconds": round(time.monotonic() - began, 3), "cpu_seconds": round(self._cpu_seconds() - cpu, 3)}
         self.position.seconds["trainings"] += cost["seconds"]
-        if there.is_file() and self.library.cost(model_id) is None:
-            # A training that an interruption cut off from its bookkeeping has no cost that could be told.
-            self.library.take(self.project, model_id, dict.fromkeys(cost) if lent else cost)
+        for made in self._packs() - before:
+            self.library.take(self.project, made, cost)
+        if model_id in before and not lent:
+            # An interruption cut this training off from its bookkeeping: it has no cost that could be told.
+            self.library.take(self.project, model_id, dict.fromkeys(cost))
         self.tell(clock.today(), f"{model_id} {'taken over' if lent else 'trained'}, {cost['seconds']:.1f} s")
         began = time.monotonic()
         ask_for_promotions(self.project, self.instance, self.repository, self.recipe, self.library)
         self.position.seconds["decisions"] += time.monotonic() - began
+
+    def _packs(self) -> set[str]:
+        return {path.parent.name for path in self.project.state.models.glob(f"{self.recipe}-*/pack.json")}
 
     def _cpu_seconds(self) -> float:
         """Of this process, and of those that it has started and that have ended."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -81,9 +83,8 @@ def play(stage: Stage, policy: Policy, echo: Echo) -> None:
         "account": str(place / "account.json"),
         "errors": str(place / "errors.json"),
     }
-    digest = digest_json([policy.sets, policy.keeps])
     known = read_object(place / "policy.json")
-    if known is not None and known["digest"] != digest:
+    if known is not None and known["digest"] != _digest(policy):
         raise MtacError(
             Finding(
                 f"another policy was played as {policy.name} on these days",
@@ -93,7 +94,12 @@ def play(stage: Stage, policy: Policy, echo: Echo) -> None:
             )
         )
     place.mkdir(parents=True, exist_ok=True)
-    write_json(place / "policy.json", {"schema_version": 1, "digest": digest, **policy.document()})
+    with _alone(place):
+        _play(stage, policy, place, order, echo)
+
+
+def _play(stage: Stage, policy: Policy, place: Path, order: Mapping[str, Any], echo: Echo) -> None:
+    write_json(place / "policy.json", {"schema_version": 1, "digest": _digest(policy), **policy.document()})
     root = make_checkout(stage.project, stage.source, stage.recipe, policy, stage.landings, place / "checkout")
     write_json(place / "order.json", order)
     (place / "errors.json").unlink(missing_ok=True)
@@ -112,6 +118,25 @@ def play(stage: Stage, policy: Policy, echo: Echo) -> None:
         raise
     if code != 0:
         raise _failure(place, code)
+
+
+def _digest(policy: Policy) -> str:
+    return digest_json([policy.sets, policy.keeps])
+
+
+@contextmanager
+def _alone(place: Path) -> Iterator[None]:
+    """One process plays a policy at a time. Raises MtacError where another does."""
+    with (place / "player.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise MtacError(
+                Finding(
+                    f"{place.name} is being played by another process", str(place), "one at a time", "wait for its end"
+                )
+            ) from None
+        yield
 
 
 def document_of(stage: Stage, policies: Sequence[Policy]) -> dict[str, Any]:

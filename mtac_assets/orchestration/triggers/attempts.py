@@ -67,13 +67,29 @@ class Hold:
     final: bool = False
 
 
+_finished: dict[
+    str, Attempt
+] = {}  # by run id: a run that has ended changes no more, and reading a thousand takes a second
+
+
 def attempts(project: Project, instance: dg.DagsterInstance, job: str, tags: Mapping[str, str]) -> tuple[Attempt, ...]:
     """Runs of `job` with these tags, newest first. Runs whose process is gone are failed first."""
-    wanted = dg.RunsFilter(job_name=job, tags=dict(tags))
-    records = instance.get_run_records(wanted, limit=REMEMBERED)
-    if any(not record.dagster_run.is_finished for record in records) and close_dead_runs(project, instance):
-        records = instance.get_run_records(wanted, limit=REMEMBERED)
-    return tuple(_attempt(record) for record in records)
+    wanted = instance.get_run_ids(dg.RunsFilter(job_name=job, tags=dict(tags)), limit=REMEMBERED)
+    unknown = [run_id for run_id in wanted if run_id not in _finished]
+    found = _read(instance, unknown)
+    if any(not each.finished for each in found.values()) and close_dead_runs(project, instance):
+        found = _read(instance, unknown)
+    _finished.update((run_id, each) for run_id, each in found.items() if each.finished)
+    # A run that was deleted between the two questions is no longer an attempt.
+    known = (found.get(run_id) or _finished.get(run_id) for run_id in wanted)
+    return tuple(each for each in known if each is not None)
+
+
+def _read(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> dict[str, Attempt]:
+    if not run_ids:
+        return {}
+    records = instance.get_run_records(dg.RunsFilter(run_ids=list(run_ids)))
+    return {record.dagster_run.run_id: _attempt(record) for record in records}
 
 
 def standing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ import pytest
 
 from mtac_assets.orchestration.replay.policies import Policy, chosen
 from mtac_assets.orchestration.replay.replay import Stage, document_of, play, set_stage, write
-from mtac_assets.provenance.files import read_json
+from mtac_assets.provenance.files import read_json, write_json
 from mtac_assets.spec.errors import MtacError, SpecError
 from mtac_assets.spec.project import Project
 
@@ -74,10 +75,25 @@ def test_what_cannot_be_played_is_refused_before_anything_is_played(project: Pro
     assert not project.state.replays.exists()
 
 
+def test_a_policy_is_played_by_one_process_at_a_time(project: Project) -> None:
+    stage, (never,) = staged(project, 3, 5, "never")
+    place = stage.folder / "policies" / "never"
+    place.mkdir(parents=True)
+    with (place / "player.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(MtacError, match="another process"):
+            play(stage, never, lambda _: None)
+    other = Policy("never", "another of the same name", sets=("triggers.upstream=true",))
+    write_json(place / "policy.json", {"schema_version": 1, "digest": "of another"})
+    with pytest.raises(MtacError, match="another policy was played"):
+        play(stage, other, lambda _: None)
+
+
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_policies_share_models_and_a_second_replay_tells_the_same(project: Project, tmp_path_factory) -> None:
     said: list[str] = []
-    document = replay(project, 7, 11, "never", "nightly", said=said)
+    document = replay(project, 7, 10, "never", "nightly", said=said)
     never, nightly = document["policies"]
     assert (never["trainings_count"], never["promotions"]) == (1, 1)
     assert nightly["trainings_count"] > 1
@@ -85,26 +101,25 @@ def test_policies_share_models_and_a_second_replay_tells_the_same(project: Proje
     assert never["trainings"][0]["model_id"] == nightly["trainings"][0]["model_id"]
     assert sum("taken over" in line for line in said) == 1
     assert {training["trigger"] for training in nightly["trainings"]} == {"person", "schedule"}
-    days = [entry["first"] for entry in never["weeks"]]
-    assert days
     assert document["compared"]["days"] > 0
     assert nightly["against"]["log_loss"]["effect"] is not None
-    champions = read_json(project.state.replays.glob("floods-*/policies/nightly/account.json").__next__())["days"]
+    champions = read_json(next(project.state.replays.glob("floods-*/policies/nightly/account.json")))["days"]
     for day in champions:
         served = next(training for training in nightly["trainings"] if training["model_id"] == day["champion"])
         assert served["as_of"] <= day["day"], "no champion serves a day that it has learned from"
 
     first = table(document)
     os.rename(project.state.replays, tmp_path_factory.mktemp("aside") / "replays")
-    assert table(replay(project, 7, 11, "never", "nightly")) == first
+    assert table(replay(project, 7, 10, "never", "nightly")) == first
 
 
 @pytest.mark.slow
 @pytest.mark.fault
+@pytest.mark.timeout(900)
 def test_an_interrupted_replay_goes_on_and_trains_nothing_twice(project: Project, tmp_path_factory) -> None:
-    whole = table(replay(project, 7, 10, "nightly"))
+    whole = table(replay(project, 7, 9, "nightly"))
     os.rename(project.state.replays, tmp_path_factory.mktemp("aside") / "replays")
-    stage, (nightly,) = staged(project, 7, 10, "nightly")
+    stage, (nightly,) = staged(project, 7, 9, "nightly")
     place = stage.folder / "policies" / "nightly"
     models = place / "checkout" / ".mtac" / "models"
     killed = threading.Thread(target=_kill_once_training, args=(models, place / "player.pid"))
