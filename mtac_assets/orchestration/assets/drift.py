@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mtac_assets.orchestration import curve, metadata
+from mtac_assets.orchestration.dead_runs import sign_first
 from mtac_assets.orchestration.errors import as_failure
 from mtac_assets.orchestration.partition_events import NO_VALUE, Materialized, report
 from mtac_assets.orchestration.partitions import dataset_partitions, looking_back
@@ -52,6 +53,7 @@ def drift_asset(place: "RecipePlace", trigger: "DriftTrigger") -> dg.AssetsDefin
     def judge_days(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None] | dg.AssetCheckResult]:
         from mtac_assets.orchestration.partition_events import reported_output
 
+        sign_first(context, place.project)
         with as_failure():
             model = champion(place)
             days = model.days(context.partition_keys) if model is not None else ()

@@ -22,7 +22,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from mtac_assets.data.partitions import manifest_path, present, read_manifest
+from mtac_assets.data.partitions import manifest_path, present, quarantine_path, read_manifest
 from mtac_assets.monitoring.drift import store as verdicts
 from mtac_assets.monitoring.stored_predictions import scored_days
 from mtac_assets.orchestration.line import run_line
@@ -132,6 +132,10 @@ def nine_tenths_null(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(level=frame["level"].where(frame.index % 10 == 0))
 
 
+def two_rows_wrong(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(level=frame["level"].where(frame.index > 1, 99.0))
+
+
 # Day to what is wrong with its file, and a word that its finding must hold.
 SPOILED: dict[int, tuple[Callable[[pd.DataFrame], pd.DataFrame | bytes], str]] = {
     30: (lambda frame: frame.drop(columns="level"), "'level' is missing"),
@@ -170,7 +174,7 @@ def test_a_day_that_lands_is_brought_in_scored_and_watched_and_a_broken_one_stop
 
     for number, (spoil, _) in SPOILED.items():
         land(project, day(number), spoil)
-    land(project, day(29))
+    land(project, day(29), two_rows_wrong)
     land(project, day(41))  # it looks back on a broken day, and waits for it; the next one does not
     land(project, day(42), lambda frame: frame.loc[:, sorted(frame.columns)])
     until(lambda: {day(29), day(42)} <= scored_set(project, serving), "the good days to be scored all the same", 240)
@@ -180,6 +184,8 @@ def test_a_day_that_lands_is_brought_in_scored_and_watched_and_a_broken_one_stop
         assert word in refused(up, number), day(number)
     assert not [run for run in up.runs("floods_watch") if run.status is dg.DagsterRunStatus.FAILURE]
     assert not [number for number in SPOILED if manifest_path(project.state.data, "tides", day(number)).exists()]
+    assert quarantine_path(project.state.data, "tides", day(29)).exists()
+    assert read_manifest(project.state.data, "tides", day(29)).quarantined_rows == 2, "set aside, the others are a day"
     assert champion(project) == serving
     assert (
         read_manifest(project.state.data, "tides", day(41)).columns
