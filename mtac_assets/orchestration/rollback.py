@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
+from mtac_assets.orchestration.dead_runs import sign
 from mtac_assets.orchestration.errors import as_failure
 from mtac_assets.orchestration.jobs import RECIPE_TAG, executor
 from mtac_assets.spec.errors import CheckFailed, Finding
@@ -28,6 +29,7 @@ def rollback_job(place: "RecipePlace") -> dg.JobDefinition:
     def decide(context: dg.OpExecutionContext, config: Rollback) -> None:
         from mtac_assets.promotion.decide import rollback
 
+        sign(context)
         with as_failure():
             decision = rollback(place.project, place.name, by=config.by, reason=config.reason)
             for warning in decision.warnings:

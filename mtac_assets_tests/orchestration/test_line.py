@@ -15,9 +15,11 @@ import dagster as dg
 import psutil
 import pytest
 
+from mtac_assets.orchestration import dead_runs
 from mtac_assets.orchestration.dead_runs import close_dead_runs
 from mtac_assets.orchestration.instance import instance
 from mtac_assets.orchestration.line import LineResult, ingest_days, run_line, unbroken
+from mtac_assets.orchestration.repository import load_repository
 from mtac_assets.provenance.git import Repository
 from mtac_assets.provenance.plan import plan
 from mtac_assets.spec.errors import CheckFailed
@@ -188,6 +190,20 @@ def test_a_run_whose_process_is_gone_is_failed_at_the_next_start(project: Projec
         (closed,) = opened.get_runs()
         assert closed.status is dg.DagsterRunStatus.FAILURE
         assert close_dead_runs(project, opened) == ()
+
+
+@pytest.mark.parametrize(("tags", "closed"), [({"mtac/trigger": "arrival"}, 1), ({}, 0)])
+def test_a_triggered_run_that_nobody_signed_is_failed(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tags: dict[str, str], closed: int
+) -> None:
+    """Killed before its first step could name its process; one that a person started may wait in a pool, and is left."""
+    with instance(project) as opened:
+        job = load_repository(project).get_job("tides_ingest")
+        run = opened.create_run_for_job(job_def=job, tags=tags)
+        opened.report_dagster_event(dg.DagsterEvent("PIPELINE_START", "tides_ingest"), run.run_id)
+        assert close_dead_runs(project, opened) == (), "it may yet be signed"
+        monkeypatch.setattr(dead_runs, "SIGN_SECONDS", -1)
+        assert len(close_dead_runs(project, opened)) == closed
 
 
 @pytest.mark.fault

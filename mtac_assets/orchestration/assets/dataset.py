@@ -23,6 +23,7 @@ CONTRACT_CHECK = "contract"
 LANDED_CHECK = "landed"
 ALL = "all"
 NULL_RATE = "null rate: "
+NAMED_DAYS, LONGEST_REASON = 5, 100  # in the check's one sentence
 SHOWN_DAYS = 40
 
 
@@ -92,7 +93,10 @@ def contract_result(days: Sequence["DayResult"]) -> dg.AssetCheckResult:
         evidence["findings"] = dg.MetadataValue.json([finding.document() for finding in findings[:SHOWN_DAYS]])
     description = None
     if failed:
-        named = ", ".join(day.key for day in failed[:5]) + (" …" if len(failed) > 5 else "")
+        reasons = [
+            f"{day.key} ({day.findings[0].error[:LONGEST_REASON] if day.findings else 'see below'})" for day in failed
+        ]
+        named = ", ".join(reasons[:NAMED_DAYS]) + (" …" if len(failed) > NAMED_DAYS else "")
         description = f"{len(failed)} of {len(days)} days break the contract: {named}"
     return dg.AssetCheckResult(
         check_name=CONTRACT_CHECK,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mtac_assets.orchestration import curve, metadata
+from mtac_assets.orchestration.dead_runs import sign_first
 from mtac_assets.orchestration.errors import as_failure
 from mtac_assets.orchestration.partition_events import NO_VALUE, Materialized, report
 from mtac_assets.orchestration.partitions import dataset_partitions, looking_back
@@ -52,10 +53,11 @@ def drift_asset(place: "RecipePlace", trigger: "DriftTrigger") -> dg.AssetsDefin
     def judge_days(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None] | dg.AssetCheckResult]:
         from mtac_assets.orchestration.partition_events import reported_output
 
+        sign_first(context, place.project)
         with as_failure():
             model = champion(place)
             days = model.days(context.partition_keys) if model is not None else ()
-            documents = _judged(place, model, days, trigger) if model is not None else {}
+            documents = _judged(context, place, model, days, trigger) if model is not None else {}
         if model is None or not documents:
             context.log.info("no champion may be asked about these days: nothing is judged")
             return
@@ -78,21 +80,30 @@ def drift_asset(place: "RecipePlace", trigger: "DriftTrigger") -> dg.AssetsDefin
 
 
 def _judged(
-    place: "RecipePlace", model: Watched, days: tuple[str, ...], trigger: "DriftTrigger"
+    context: dg.AssetExecutionContext,
+    place: "RecipePlace",
+    model: Watched,
+    days: tuple[str, ...],
+    trigger: "DriftTrigger",
 ) -> dict[str, Mapping[str, Any]]:
     """Day to the stored document of the window that ends on it, in the order of the days: persistence looks back."""
+    from mtac_assets.data.partitions import present
     from mtac_assets.monitoring.drift import store
     from mtac_assets.monitoring.drift.days import day_blocks
     from mtac_assets.monitoring.drift.judge import judge
 
     folder = store.folder(place.project, place.name, model.model_id)
     reference = _reference(place, model)
+    there = present(place.project.state.data, place.rows.name, place.project.state.cache)
     found: dict[str, Mapping[str, Any]] = {}
     for day in days:
         end = date.fromisoformat(day)
         window = [(end - timedelta(days=n)).isoformat() for n in reversed(range(trigger.window_days))]
         if model.days(window) != tuple(window):
             continue  # the champion's first windows: days before its as-of date are its own history
+        if missing := [each for each in window if each not in there]:
+            context.log.warning(f"the window that ends on {day} is not judged: {', '.join(missing)} is missing")
+            continue
         blocks = day_blocks(place.project, model.resolved, window)
         found[day] = store.record(folder, judge(reference, blocks, trigger), trigger.persistence)
     return found

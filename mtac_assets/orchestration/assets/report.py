@@ -10,6 +10,7 @@ from mtac_assets.orchestration import metadata
 from mtac_assets.orchestration.assets.model import MODEL_ID_TAG
 from mtac_assets.orchestration.assets.training_set import as_of, days
 from mtac_assets.orchestration.commits import commit_model
+from mtac_assets.orchestration.dead_runs import sign_first
 from mtac_assets.orchestration.errors import as_failure
 from mtac_assets.orchestration.gate_checks import gate_checks, gate_specs
 from mtac_assets.orchestration.partitions import as_of_partitions, test_days
@@ -47,6 +48,7 @@ def report_asset(place: "RecipePlace") -> dg.AssetsDefinition:
         from mtac_assets.evaluation.launch import evaluate
         from mtac_assets.provenance.digest import sha256_file
 
+        sign_first(context, place.project)
         with as_failure():
             resolved = place.resolve(getattr(context.resources, SETTINGS), as_of(context))
             model_id = _model_id(context, place, resolved)

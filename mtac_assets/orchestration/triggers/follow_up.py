@@ -75,6 +75,12 @@ def follow_up_sensor(place: RecipePlace) -> dg.SensorDefinition:
 def stale_features(place: RecipePlace) -> dict[str, str]:
     """Day to the key that its features should have, for every day whose data is there and whose features are not, or are of
     other data, code or columns."""
+    return feature_states(place)[1]
+
+
+def feature_states(place: RecipePlace) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Days whose features are in step with the data, and those of `stale_features`. A day that looks back on a missing one is
+    neither: it waits for that."""
     from mtac_assets.data.partitions import present
     from mtac_assets.provenance.document import read_object
     from mtac_assets.provenance.keys import feature_keys
@@ -82,12 +88,15 @@ def stale_features(place: RecipePlace) -> dict[str, str]:
     project = place.project
     days = sorted(present(project.state.data, place.rows.name, project.state.cache))
     folder = project.state.features / place.name
+    ready: list[str] = []
     wanted: dict[str, str] = {}
     for day, key in feature_keys(project, load_any(project, place.name), days).items():
         stored = read_object(folder / f"{day}.json")
-        if stored is None or stored.get("key") != key:
+        if stored is not None and stored.get("key") == key:
+            ready.append(day)
+        else:
             wanted[day] = key[:12]
-    return wanted
+    return tuple(ready), wanted
 
 
 def _marked(place: RecipePlace, stale: Stale) -> dg.AssetObservation:

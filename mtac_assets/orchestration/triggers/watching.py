@@ -11,7 +11,7 @@ import dagster as dg
 from mtac_assets.orchestration.assets.model import MODEL_ID_TAG
 from mtac_assets.orchestration.jobs import RECIPE_TAG, live_decisions_name, performance_name, watch_name
 from mtac_assets.orchestration.partition_events import DATA_VERSION_TAG
-from mtac_assets.orchestration.triggers.follow_up import stale_features
+from mtac_assets.orchestration.triggers.follow_up import feature_states
 from mtac_assets.orchestration.triggers.reported import unreported
 from mtac_assets.orchestration.triggers.tags import WATCH, request_tags
 from mtac_assets.orchestration.triggers.work import Work, held_words, recipe_work
@@ -46,8 +46,8 @@ def watch_sensor(place: RecipePlace, jobs: Sequence[Any]) -> dg.SensorDefinition
         models = watched_models(place)
         if not models:
             return dg.SkipReason(f"{name} has no champion yet")
-        waiting = stale_features(place)
-        wanted = unscored_days(place, models, waiting)
+        ready, waiting = feature_states(place)
+        wanted = unscored_days(place, models, ready)
         scoring = recipe_work(
             place, context.instance, "watch", watch_name(name), wanted, trigger=WATCH, partitioned=True
         )
@@ -65,19 +65,17 @@ def watch_sensor(place: RecipePlace, jobs: Sequence[Any]) -> dg.SensorDefinition
     return look
 
 
-def unscored_days(place: RecipePlace, models: Sequence[Watched], waiting: Mapping[str, str]) -> dict[str, str]:
-    """Day to what its scores should be made from: days whose features are up to date (not in `waiting`), and of which a model's
-    scores are missing or of other rows. A day is asked for by the content of all partitions that its features look at."""
+def unscored_days(place: RecipePlace, models: Sequence[Watched], ready: Sequence[str]) -> dict[str, str]:
+    """Day to what its scores should be made from: those of `ready` (their features are in step) of which a model's scores are
+    missing or of other rows. A day is asked for by the content of all partitions that its features look at."""
     from mtac_assets.data.features_plan import day_inputs
-    from mtac_assets.data.partitions import present
     from mtac_assets.monitoring import stored_predictions as stored
 
     project = place.project
-    days = [day for day in present(project.state.data, place.rows.name, project.state.cache) if day not in waiting]
     found: dict[str, str] = {}
     for model in models:
         folder = stored.folder_of(project, place.name, model.model_id)
-        live = model.days(days)
+        live = model.days(ready)
         for day, inputs in day_inputs(project, model.resolved, live).items():
             manifest = stored.PredictionManifest.read(stored.manifest_path(folder, day))
             if manifest is None or dict(manifest.inputs) != inputs:
