@@ -62,7 +62,7 @@ def gather(
         echo(f"scoring {summary.model_id} on its test rows")
         _evaluate(project, summary, resolved, folder)
         report = read_json(folder / "report.json")
-        if champion_id is not None and gates.champion is not None:
+        if champion_id is not None and getattr(gates, "champion", None) is not None:
             echo(f"scoring the champion {champion_id} on the same rows")
             comparison = _compare(project, champion_id, resolved, folder, gates.champion)
     return Evidence(
