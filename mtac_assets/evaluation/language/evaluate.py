@@ -6,7 +6,8 @@ losses by document -> metrics with intervals; greedy samples; the suite -> repor
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,12 @@ import pyarrow as pa
 from mtac_assets.data.mix.folder import TOKENIZER, TokenFolder
 from mtac_assets.data.mix.tokenizer import open_tokenizer
 from mtac_assets.evaluation.errors import EvaluationError
-from mtac_assets.evaluation.evaluate import Stopwatch, identity
+from mtac_assets.evaluation.evaluate import Stopwatch, identity_of
 from mtac_assets.evaluation.language.losses import DocumentLosses, document_losses, unigram_losses
 from mtac_assets.evaluation.language.metrics import measure
 from mtac_assets.evaluation.language.page import draw, language_page
 from mtac_assets.evaluation.language.samples import greedy_samples
-from mtac_assets.evaluation.language.suite import run_suite
+from mtac_assets.evaluation.language.suite import Tokens, run_suite
 from mtac_assets.evaluation.report import Report, publish_report
 from mtac_assets.provenance.digest import digest_json
 from mtac_assets.provenance.keys import report_key
@@ -49,8 +50,9 @@ def evaluate_language(
     with Stopwatch(note).part("tokens", "opening the held-out documents"):
         folder = TokenFolder.open(build(project, resolved, data_dir).folder)
     _require_same_tokens(sealed, folder)
-    document, scores = judge(resolved, pack, folder, note)
-    document |= identity(project, resolved, sealed) | {"key": report_key(project, resolved, sealed.model_id)}
+    tokenizer = open_tokenizer(folder.folder / TOKENIZER, folder.manifest["tokenizer"])
+    document, scores = judge(resolved, pack, folder, tokenizer, note)
+    document |= identity_of(project, resolved, sealed) | {"key": report_key(project, resolved, sealed.model_id)}
     final = out or project.state.reports / sealed.model_id
     report = publish_report(document, scores, final, draw, language_page)
     value = report.metrics["bits_per_byte"]["value"]
@@ -59,13 +61,16 @@ def evaluate_language(
 
 
 def judge(
-    resolved: ResolvedRecipe, pack: Path, folder: TokenFolder, note: Callable[[str], None] = lambda _: None
+    resolved: ResolvedRecipe,
+    pack: Path,
+    folder: TokenFolder,
+    tokenizer: Tokens,
+    note: Callable[[str], None] = lambda _: None,
 ) -> tuple[dict[str, Any], pa.Table]:
     """All that is measured, and the losses of every document."""
     watch = Stopwatch(note)
     settings = resolved.language.evaluation.bootstrap
     model = load(pack, resolved.folder)
-    tokenizer = open_tokenizer(folder.folder / TOKENIZER, folder.manifest["tokenizer"])
     losses: dict[str, DocumentLosses] = {}
     for source in folder.sources:
         with watch.part("losses", f"held-out documents of {source}"):
@@ -123,10 +128,10 @@ def overlap(folder: TokenFolder) -> int:
     return sum(held_out[digest] for digest in learned)
 
 
-def _documents(folder: TokenFolder, part: str):
+def _documents(folder: TokenFolder, part: str) -> Iterator[bytes]:
     for source in folder.sources:
         tokens, offsets = folder.array(part, source, "tokens"), folder.array(part, source, "documents")
-        for start, end in zip(offsets[:-1], offsets[1:], strict=True):
+        for start, end in itertools.pairwise(offsets):
             yield hashlib.blake2b(tokens[start:end].tobytes(), digest_size=16).digest()
 
 

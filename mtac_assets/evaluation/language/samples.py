@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from mtac_assets.data.mix.folder import TokenFolder
-from mtac_assets.data.mix.tokenizer import TextTokenizer
+from mtac_assets.evaluation.language.suite import Tokens
 from mtac_assets.training.text_model import TextModel
 
 PROMPT, WRITTEN, EACH = 32, 48, 2
 
 
-def greedy_samples(model: TextModel, folder: TokenFolder, tokenizer: TextTokenizer) -> list[dict[str, Any]]:
+def greedy_samples(model: TextModel, folder: TokenFolder, tokenizer: Tokens) -> list[dict[str, Any]]:
     """EACH documents a source, evenly spread among those that are long enough: prompt, what the model wrote, what follows."""
     samples: list[dict[str, Any]] = []
     for source in folder.sources:

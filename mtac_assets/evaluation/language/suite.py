@@ -9,16 +9,25 @@ import ast
 import random
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from mtac_assets.data.mix.tokenizer import TextTokenizer
+import numpy as np
+
 from mtac_assets.training.text_model import TextModel
 
 SEED = 20_130_101
 ITEMS = 40
 SHOWN = 3
+
+
+class Tokens(Protocol):
+    """From text to tokens and back: `data.mix.tokenizer.TextTokenizer` is one."""
+
+    def encode(self, texts: Sequence[str]) -> Iterator[np.ndarray]: ...
+
+    def decode(self, tokens: Iterable[int]) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -83,7 +92,7 @@ def parses(text: str) -> bool:
 TASKS: Mapping[str, Callable[[], SuiteTask]] = {"arithmetic": arithmetic, "python_parses": python_parses}
 
 
-def run_suite(model: TextModel, tokenizer: TextTokenizer) -> dict[str, dict[str, Any]]:
+def run_suite(model: TextModel, tokenizer: Tokens) -> dict[str, dict[str, Any]]:
     """By task: the share of right answers with a 95 % interval (Wilson, 1927), and the first few answers."""
     found: dict[str, dict[str, Any]] = {}
     for name, make in TASKS.items():
@@ -103,7 +112,7 @@ def run_suite(model: TextModel, tokenizer: TextTokenizer) -> dict[str, dict[str,
     return found
 
 
-def _answer(model: TextModel, tokenizer: TextTokenizer, prompt: str, count: int) -> str:
+def _answer(model: TextModel, tokenizer: Tokens, prompt: str, count: int) -> str:
     (tokens,) = tokenizer.encode([prompt])
     return tokenizer.decode(model.greedy([model.schema.end_of_text, *map(int, tokens)], count))
 
