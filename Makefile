@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 STAMP_DEV := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test test-full test-faults up bench bench-monitoring lint format schema constraints clean
+.PHONY: help install install-dev demo test test-full test-faults up bench bench-gpu bench-monitoring lint format schema constraints clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ bench: $(STAMP_DEV)  ## the benchmarks, as ratios; results under benchmarks/resu
 
 bench-monitoring: $(STAMP_DEV)  ## drift: false alarms, power, speed; the gate: error, power (12 minutes)
 	@$(BIN)/python -m benchmarks monitoring gate
+
+bench-gpu: $(STAMP_DEV)  ## GPT-2 124M on one GPU; says so where there is none
+	@$(BIN)/python -m benchmarks gpu
 
 lint: $(STAMP_DEV)  ## ruff, pyright, import rules
 	@$(BIN)/ruff check .

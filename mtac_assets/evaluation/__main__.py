@@ -23,11 +23,16 @@ from mtac_assets.spec.project import find_project
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
+        project = find_project(options.project_root)
+        resolved = load_resolved(options.recipe, project)
+        if resolved.is_language:
+            from mtac_assets.evaluation.language.evaluate import evaluate_language
+
+            evaluate_language(project, resolved, options.pack, data_dir=options.data, out=options.out, note=_say)
+            return 0
         from mtac_assets.evaluation.beforehand import look
         from mtac_assets.evaluation.evaluate import evaluate
 
-        project = find_project(options.project_root)
-        resolved = load_resolved(options.recipe, project)
         beforehand = None
         if options.listen:
             beforehand = look(project, resolved, options.data, _say)

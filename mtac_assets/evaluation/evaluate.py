@@ -64,7 +64,7 @@ def evaluate(
     test = HeldOut(material.labels, material.days, material.slices)
     with watch.part("metrics", f"{resolved.recipe.evaluation.bootstrap.resamples:,} resamples"):
         document = assess(test, scores, baselines, against, resolved.recipe.evaluation)
-    document |= _identity(project, resolved, sealed) | {
+    document |= identity_of(project, resolved, sealed) | {
         "train": material.train,
         "validate": material.validate,
         "test": material.test,
@@ -124,7 +124,8 @@ def _champion_scores(
         return load(champion, resolved.folder).predict(frame)
 
 
-def _identity(project: Project, resolved: ResolvedRecipe, pack: Pack) -> dict[str, Any]:
+def identity_of(project: Project, resolved: ResolvedRecipe, pack: Pack) -> dict[str, Any]:
+    """What a report says of the model, whatever it learned from."""
     declared = pack.document("environment")["declared"]
     shown = ("python", "platform.machine", *(f"package.{name}" for name in SHOWN_PACKAGES))
     return {

@@ -98,8 +98,8 @@ def prepare(project: Project, resolved: ResolvedRecipe) -> None:
 def beginning(project: Project, resolved: ResolvedRecipe) -> Iterator[Callable[[], None]]:
     """For a block that trains the model. It yields what to call once a core is spare: then a process that waits since `prepare`
     reads the rows and fits the baselines, and `evaluate` of the same recipe goes on with it. Nothing is done where no process
-    waits, or where the training takes all cores. Where the block raises, the process is ended."""
-    spare = (os.cpu_count() or 1) > resolved.recipe.training.threads
+    waits, where the training takes all cores, or for a recipe of texts. Where the block raises, the process is ended."""
+    spare = not resolved.is_language and (os.cpu_count() or 1) > resolved.recipe.training.threads
     try:
         yield lambda: _begin(project, resolved) if spare else None
     except BaseException:

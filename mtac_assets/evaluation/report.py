@@ -12,7 +12,7 @@ What does not belong here: how a number comes to be (assess.py), how a page look
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,16 +48,25 @@ class Report:
         return pq.read_table(self.folder / SCORES)
 
 
+Draw = Callable[[Mapping[str, Any], Path], list[str]]
+Page = Callable[[Mapping[str, Any]], str]
+
+
 def write_report(document: Mapping[str, Any], scores: pa.Table, out: Path) -> Report:
+    """The report of a model of rows."""
+    return publish_report(document, scores, out, draw_all, report_page)
+
+
+def publish_report(document: Mapping[str, Any], scores: pa.Table, out: Path, draw: Draw, page: Page) -> Report:
     """Publish the whole folder at once; what was at `out` before stays until then, and where this fails."""
     complete = {**document, "schema_version": SCHEMA_VERSION}
     temporary = temporary_path(out)
     temporary.parent.mkdir(parents=True, exist_ok=True)
     try:
-        complete["plots"] = draw_all(complete, temporary / PLOTS)
+        complete["plots"] = draw(complete, temporary / PLOTS)
         pq.write_table(scores, temporary / SCORES, compression="zstd")
         (temporary / DOCUMENT).write_bytes(json_bytes(complete))
-        (temporary / PAGE).write_text(report_page(complete), encoding="utf-8")
+        (temporary / PAGE).write_text(page(complete), encoding="utf-8")
         files = sorted(path for path in temporary.rglob("*") if path.is_file())
         listed = {
             path.relative_to(temporary).as_posix(): {"size": path.stat().st_size, "sha256": sha256_file(path)}

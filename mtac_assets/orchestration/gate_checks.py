@@ -28,7 +28,7 @@ def gate_specs(asset: dg.AssetKey, gates: "Gates") -> list[dg.AssetCheckSpec]:
     return [
         dg.AssetCheckSpec(name, asset=asset, blocking=False, description=description)
         for name, (_, description) in SHOWN.items()
-        if getattr(gates, name)
+        if getattr(gates, name, None)
     ]
 
 
@@ -48,7 +48,7 @@ def gate_checks(report: Mapping[str, Any], gates: "Gates", environment: "Promoti
         actor="",
     )
     for name, (gate, _) in SHOWN.items():
-        if getattr(gates, name):
+        if getattr(gates, name, None):
             verdicts = list(gate(evidence, gates, environment))
             rows = [
                 [verdict.gate, "passed" if verdict.passed else "**failed**", verdict.reason] for verdict in verdicts

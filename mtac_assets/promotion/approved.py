@@ -11,10 +11,11 @@ from fnmatch import fnmatch
 from mtac_assets.promotion.errors import PromotionError
 from mtac_assets.provenance.digest import digest_json
 from mtac_assets.provenance.git import Repository
-from mtac_assets.spec import recipe_checks, yaml
+from mtac_assets.spec import yaml
 from mtac_assets.spec.errors import Finding, raise_all
 from mtac_assets.spec.project import Project
-from mtac_assets.spec.recipe import Gates, Recipe, Rollback, Shadow
+from mtac_assets.spec.recipe import Gates, Rollback, Shadow
+from mtac_assets.spec.shapes import checks_of, recipe_model
 from mtac_assets.spec.validate import validate
 
 WORKING_TREE = "working tree"
@@ -81,7 +82,9 @@ def _approved_branch(repository: Repository, patterns: tuple[str, ...]) -> str:
 
 
 def _approved(content: bytes, name: str, source: str) -> ApprovedGates:
-    validated = validate(Recipe, yaml.parse(content, name), recipe_checks.CHECKS)
+    document = yaml.parse(content, name)
+    shape = recipe_model(document.data)
+    validated = validate(shape, document, checks_of(shape))
     raise_all(PromotionError, validated.findings)
     assert validated.model is not None
     triggers = validated.model.triggers

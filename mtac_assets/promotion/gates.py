@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import Any
 
+from mtac_assets.data.mix.gates import RULES
+from mtac_assets.data.mix.gates import judge as judge_mix
 from mtac_assets.promotion.verdict import Verdict, at_least, at_most, shown
 from mtac_assets.spec.environment import Promotion
+from mtac_assets.spec.language import LanguageGates
 from mtac_assets.spec.recipe import HIGHER_IS_BETTER, Gates
 
 
@@ -41,7 +44,7 @@ class Evidence:
 
 def judge(evidence: Evidence, gates: Gates, rules: Promotion) -> list[Verdict]:
     """Every verdict, in a fixed order. A model may go live when all of them passed."""
-    return [verdict for gate in GATES for verdict in gate(evidence, gates, rules)]
+    return [verdict for gate in GATES_OF[type(gates)] for verdict in gate(evidence, gates, rules)]
 
 
 def integrity(evidence: Evidence, gates: Gates, rules: Promotion) -> Iterator[Verdict]:
@@ -55,8 +58,10 @@ def integrity(evidence: Evidence, gates: Gates, rules: Promotion) -> Iterator[Ve
 def thresholds(evidence: Evidence, gates: Gates, rules: Promotion) -> Iterator[Verdict]:
     """Metrics on the test days within the recipe's bounds."""
     for rule in gates.thresholds:
-        metric = evidence.report["metrics"].get(rule.metric)
-        yield _bounded(f"threshold:{rule.metric}", rule.metric, metric, rule.min, rule.max)
+        source = getattr(rule, "source", None)  # of a language model: one source's documents, or all
+        name = rule.metric if source is None else f"{rule.metric}/{source}"
+        metric = evidence.report["metrics"].get(name)
+        yield _bounded(f"threshold:{name}", name, metric, rule.min, rule.max)
 
 
 def slices(evidence: Evidence, gates: Gates, rules: Promotion) -> Iterator[Verdict]:
@@ -206,7 +211,18 @@ def approval(evidence: Evidence, gates: Gates, rules: Promotion) -> Iterator[Ver
         yield Verdict("approval", False, words, {"by": evidence.actor, "approvers": list(rules.approvers)})
 
 
-GATES: tuple[Callable[[Evidence, Gates, Promotion], Iterator[Verdict]], ...] = (
+def mix(evidence: Evidence, gates: LanguageGates, rules: Promotion) -> Iterator[Verdict]:
+    """The mix kept its shares, and few held-out documents have a near-duplicate to train on."""
+    if not evidence.report.get("near_duplicates") or "shares" not in evidence.report.get("mix", {}):
+        yield Verdict("mix", False, "the report does not say what the model's mix was")
+        return
+    for found in judge_mix(evidence.report, gates):
+        words = "kept" if found.passed else "not kept"
+        yield Verdict(f"mix:{found.name}", found.passed, f"{words}: {RULES[found.name]}", found.evidence)
+
+
+Gate = Callable[..., Iterator[Verdict]]
+GATES: tuple[Gate, ...] = (
     integrity,
     source,
     stamps,
@@ -218,6 +234,13 @@ GATES: tuple[Callable[[Evidence, Gates, Promotion], Iterator[Verdict]], ...] = (
     reproduction,
     approval,
 )
+
+
+GATES_OF: Mapping[type, tuple[Gate, ...]] = {
+    Gates: GATES,
+    LanguageGates: (integrity, source, stamps, leakage, thresholds, mix, reproduction, approval),
+}
+"""By the shape of the recipe: a language model has no slices, baselines or champion to be judged by, but a mix."""
 
 
 def _value(metric: Mapping[str, Any] | None) -> float | None:

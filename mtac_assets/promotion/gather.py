@@ -62,9 +62,10 @@ def gather(
         echo(f"scoring {summary.model_id} on its test rows")
         _evaluate(project, summary, resolved, folder)
         report = read_json(folder / "report.json")
-        if champion_id is not None and gates.champion is not None:
+        rule: ChampionGate | None = getattr(gates, "champion", None)  # a language model's gates have none
+        if champion_id is not None and rule is not None:
             echo(f"scoring the champion {champion_id} on the same rows")
-            comparison = _compare(project, champion_id, resolved, folder, gates.champion)
+            comparison = _compare(project, champion_id, resolved, folder, rule)
     return Evidence(
         model_id=summary.model_id,
         report=report,

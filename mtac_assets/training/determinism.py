@@ -38,6 +38,12 @@ def establish(training: Training) -> None:
     torch.set_default_dtype(torch.float32)
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.benchmark = False
+    if training.device == "cuda":
+        # Of the attention kernels only flash and the plain one have a deterministic backward pass.
+        torch.backends.cuda.enable_mem_efficient_sdp(False)
+        torch.backends.cuda.enable_cudnn_sdp(False)
+    if training.compile:
+        torch.use_deterministic_algorithms(True)  # tells the compiler too
 
 
 def observed(training: Training, parameter: torch.Tensor) -> dict[str, str]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mtac_assets.orchestration.place import RecipePlace
     from mtac_assets.spec.resolved import ResolvedRecipe
 
-SHOWN_PLOTS = ("calibration", "roc", "pr")
+SHOWN_PLOTS = ("calibration", "roc", "pr", "bits_per_byte")
 
 
 def report_asset(place: "RecipePlace") -> dg.AssetsDefinition:
@@ -113,9 +113,15 @@ def _report_metadata(report: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         "Model ID": report["model_id"],
         "metrics": metadata.metric_table(report),
         **{name.replace("_", " "): metadata.plot(path) for name, path in plots.items() if name.startswith(SHOWN_PLOTS)},
-        "tested on": f"{days(tested['days'])}, {tested['rows']:,} rows, {tested['excluded_unlabelled']:,} without label",
+        "tested on": _tested(tested),
         "report": metadata.file_link(folder / "report.html"),
     }
+
+
+def _tested(tested: Mapping[str, Any]) -> str:
+    if "bytes" in tested:
+        return f"{tested['rows']:,} held-out documents, {tested['bytes']:,} bytes"
+    return f"{days(tested['days'])}, {tested['rows']:,} rows, {tested['excluded_unlabelled']:,} without label"
 
 
 def _definition_metadata(place: "RecipePlace") -> dict[str, Any]:
@@ -123,7 +129,7 @@ def _definition_metadata(place: "RecipePlace") -> dict[str, Any]:
     window = recipe.window
     return {
         "tested on": f"{window.test_days} days from the as-of date on" if window else "the split's test rows",
-        "baselines": ", ".join(recipe.evaluation.baselines),
+        "baselines": ", ".join(getattr(recipe.evaluation, "baselines", ("unigram",))),
         "gates": dg.MetadataValue.json(recipe.gates.model_dump(mode="json", exclude_defaults=True)),
         "dagster/code_references": metadata.code(place.folder / "recipe.yaml"),
     }

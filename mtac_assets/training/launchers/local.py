@@ -36,7 +36,7 @@ def command(arguments: Sequence[str], workers: int) -> list[str]:
 
 def supervise(workers: int, child: Sequence[str], out: Path, run_id: str) -> int:
     """Run `child` once for each worker, until all have ended. The exit code: 0, or that of the first that failed."""
-    port = _free_port()
+    port = free_port()
     children = [
         subprocess.Popen(child, env=places(os.environ, rank, workers, LOOPBACK, port), stdin=subprocess.DEVNULL)
         for rank in range(workers)
@@ -125,7 +125,7 @@ def main() -> int:
     return supervise(options.workers, [sys.executable, "-m", TRAINER, *sys.argv[1:]], options.out, options.run_id)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as found:
         found.bind((LOOPBACK, 0))
         return found.getsockname()[1]
