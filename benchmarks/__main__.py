@@ -18,6 +18,7 @@ from mtac_assets.spec import clock
 MODULES = (
     "ingest",
     "features",
+    "mix",
     "training",
     "evaluation",
     "orchestration",

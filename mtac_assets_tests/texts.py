@@ -101,6 +101,7 @@ training:
 def make_texts(root: Path, recipe: str = RECIPE, **sources: str) -> Project:
     """A project at `root` (a Git repository) with the datasets prose, code and sums; `sources` replace their source.py."""
     package = f"texts_{secrets.token_hex(4)}"
+    root.mkdir(parents=True, exist_ok=True)
     (root / "pyproject.toml").write_text(PYPROJECT.format(package=package))
     folder = root / package
     files = {

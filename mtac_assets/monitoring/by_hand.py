@@ -86,7 +86,7 @@ def predict_file(
     require_free(source, out, force)
     model = open_model(project, model_id, pack)
     require_own_code(project, model)
-    dataset = load_dataset(project, model.resolved.fields["data"]["rows"])
+    dataset = load_dataset(project, model.resolved.rows)
     raw = read_rows(project, dataset, source)
     definition = load_definition(project, model.resolved)
     if raw.absent:  # without the outcome there is no label, whatever the label function makes of nothing

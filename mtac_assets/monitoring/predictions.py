@@ -123,7 +123,7 @@ def _score(
     project: Project, model: Model, work: _Work, data_dir: Path | None, folder: Path, note: Callable[[str], None]
 ) -> list[DayScores]:
     key_columns = _key_columns(project, model)
-    rows_of = model.resolved.fields["data"]["rows"]
+    rows_of = model.resolved.rows
     note(f"loading {model.model_id} and scoring its golden rows")
     predictor = load(model)
     done: list[DayScores] = []
@@ -176,7 +176,7 @@ def score_table(features: pa.Table, scores: np.ndarray, key_columns: tuple[str, 
 def _key_columns(project: Project, model: Model) -> tuple[str, ...]:
     from mtac_assets.spec.load import load_dataset
 
-    dataset = load_dataset(project, model.resolved.fields["data"]["rows"])
+    dataset = load_dataset(project, model.resolved.rows)
     taken = [name for name in dataset.key if name in (SCORE, LABEL)]
     if taken:
         finding = Finding(

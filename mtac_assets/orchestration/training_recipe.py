@@ -98,7 +98,7 @@ def _sensors(place: RecipePlace, watching: Sequence[Any]) -> Iterator[dg.SensorD
     upstream = place.recipe.triggers.upstream
     if upstream:
         yield upstream_sensor(place, datasets_of(place.recipe) if upstream is True else upstream)
-    if any(dataset.arrival is not None for dataset in place.datasets):
+    if not place.is_language and any(dataset.arrival is not None for dataset in place.datasets):
         yield follow_up_sensor(place)
     if place.recipe.window is not None:
         yield watch_sensor(place, watching)

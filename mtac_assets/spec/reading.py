@@ -56,7 +56,7 @@ def read_recipe(
     timeless = "window" not in shape.model_fields
     if timeless or "window" in validated.sections:
         window: Window | None = None if timeless else validated.sections["window"]
-        findings += _placed(document, references.partition_problems(window, named))
+        findings += _placed(document, references.partition_problems(window, named, texts=timeless))
         if needs_date:
             findings += _as_of(window, as_of, named, project.display(path))
         if window and as_of and in_range(as_of):

@@ -124,11 +124,15 @@ def missing_dataset(path: FieldPath, name: str, known: Mapping[str, Path]) -> Pr
     return Problem(path, f"no dataset is called `{name}`", expected, f"write `{guess}`" if guess else "add its folder")
 
 
-def partition_problems(window: Window | None, named: Sequence[Named]) -> Iterator[Problem]:
-    """Are the datasets cut as the recipe needs them?"""
+def partition_problems(window: Window | None, named: Sequence[Named], *, texts: bool = False) -> Iterator[Problem]:
+    """Are the datasets cut as the recipe needs them? `texts`: it is a recipe of texts, which has no days."""
     for entry in named:
         daily = isinstance(entry.dataset.partitions, DailyPartitions)
-        if window and not daily:
+        if texts and daily:
+            error = f"`{entry.name}` has daily partitions, and a mix has no days"
+            remedy = "name another, or make a dataset of texts of it"
+            yield Problem(entry.path, error, "a dataset with partitions {kind: none}", remedy)
+        elif window and not daily:
             error = f"`{entry.name}` has no days, but the recipe has a `window`"
             yield Problem(
                 entry.path, error, "datasets with daily partitions", "cut it by day, or replace window by split"

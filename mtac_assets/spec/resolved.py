@@ -110,6 +110,14 @@ class ResolvedRecipe:
     def name(self) -> str:
         return self.fields["name"]
 
+    @property
+    def rows(self) -> str:
+        """The dataset of which each row is one example. Raises SpecError for a recipe of texts."""
+        if self.is_language:
+            finding = Finding(f"`{self.name}` learns from texts", self.folder_name, "a recipe of rows", "name another")
+            raise SpecError(finding)
+        return self.fields["data"]["rows"]
+
     def document(self) -> dict[str, Any]:
         """Plain JSON values, no path of this machine; `load_resolved` reads it back to an equal recipe."""
         return {

@@ -10,6 +10,7 @@ A. Radford et al., "Language models are unsupervised multitask learners", 2019 (
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,7 @@ class TextTokenizer:
     def encode(self, texts: Sequence[str]) -> Iterator[np.ndarray]:
         """uint32 tokens of each text, without the end of text."""
         for encoding in self.inner.encode_batch_fast(list(texts), add_special_tokens=False):
-            yield np.array(encoding.ids, dtype=np.uint32)
+            yield np.frombuffer(array("I", encoding.ids), dtype=np.uint32)  # twice as fast as from the list
 
     def decode(self, tokens: Iterable[int]) -> str:
         """The text of tokens, each end of text left out. Bytes that are no UTF-8 (a cut character) read as U+FFFD."""

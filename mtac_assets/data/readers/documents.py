@@ -24,6 +24,8 @@ from mtac_assets.data.readers.typed import conform
 from mtac_assets.spec.dataset import Dataset, DocumentsSource
 from mtac_assets.spec.errors import Finding
 
+MOST_BYTES = 2**31 - 1  # what one column of strings holds in Arrow
+
 
 def blocks(
     dataset: Dataset, spec: DocumentsSource, keys: Sequence[str], columns: Columns, root: Path
@@ -56,6 +58,7 @@ def _typed(pairs: Iterable[Any], max_bytes: int, columns: Columns, where: str) -
     names: list[str] = []
     texts: list[str | None] = []
     sizes: list[int] = []
+    total = 0
     wrong: dict[str, dict[int, str]] = {"text: UTF-8": {}, f"text: at most {max_bytes:,} bytes": {}}
     not_utf8, too_long = wrong.values()
     for row, pair in enumerate(pairs):
@@ -80,6 +83,11 @@ def _typed(pairs: Iterable[Any], max_bytes: int, columns: Columns, where: str) -
         except UnicodeError as error:
             place = getattr(error, "start", 0)
             not_utf8[row] = f"text: no UTF-8 at byte {place:,} of {size:,}"
+        total += size if text is not None else 0
+        if total > MOST_BYTES:
+            finding = Finding(f"holds more than {MOST_BYTES:,} bytes of text", f"{where}, row {row + 1}",
+                              "texts that one dataset can hold in memory", "cut it into several datasets")  # fmt: skip
+            raise SourceError(finding)
         names.append(name)
         texts.append(text)
         sizes.append(size)

@@ -1,0 +1,127 @@
+"""The mix: what drawing a place costs, that nothing grows with the number of places, and packing against the library's own encoding."""
+
+from __future__ import annotations
+
+import resource
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.figure import Figure, interleaved, median_seconds, timed
+
+BATCH = 65_536
+STEP_BATCH = 64  # sequences of a step
+STEP_SECONDS = 0.25  # a step of a ten-million-parameter network with so many sequences of 256 on one core takes longer
+VOCABULARY = 4096
+
+
+def measure() -> list[Figure]:
+    return [*_sampler(), *_packing()]
+
+
+def _sampler() -> list[Figure]:
+    from mtac_assets.data.mix.interleave import Interleave, lay_out
+    from mtac_assets.data.mix.stream import Schedule
+
+    rows = (10**6, 5 * 10**7, 10**9)
+    schedule = Schedule(1, ("a", "b", "c"), rows, Interleave.of({0: (3, 4, 1), 10**7: (1, 6, 1)}))
+    seconds = median_seconds(lambda: schedule.indices(10**11, BATCH), 9)
+    step = median_seconds(lambda: schedule.indices(10**9, STEP_BATCH), 51)
+    before = _resident()
+    for power in range(6, 13):
+        schedule.indices(10**power, BATCH)
+        next(schedule.places("a", 12_345, 10**power), None)
+    grown = _resident() - before
+    opening = median_seconds(lambda: Interleave.of({0: (3, 4, 1)}), 21)
+    longest = timed(lambda: lay_out([65_536 - 7 * 8_000, *[8_000] * 7]))
+    return [
+        Figure(
+            "places drawn a second",
+            BATCH / seconds / 1e6,
+            "M/s",
+            at_least=2,
+            detail=f"source and row of batches of {BATCH:,} at place 10¹¹, three sources, one core",
+        ),
+        Figure(
+            "memory grown from 10⁶ to 10¹² places",
+            grown / 1024,
+            "MiB",
+            at_most=8,
+            detail=f"peak resident memory; batches of {BATCH:,}, and a row looked up backwards at each power of ten",
+        ),
+        Figure(
+            "drawing the sequences of a step",
+            100 * step / STEP_SECONDS,
+            "% of a step",
+            at_most=1,
+            detail=f"{1e6 * step:.0f} µs for {STEP_BATCH} sequences, against a step of {STEP_SECONDS} s",
+        ),
+        Figure(
+            "opening a stream",
+            1000 * opening,
+            "ms",
+            detail=f"weights 3:4:1; with the longest period allowed (65,536) {1000 * longest:.0f} ms",
+        ),
+    ]
+
+
+def _packing() -> list[Figure]:
+    from mtac_assets.data.mix import packing, tokenizer
+    from mtac_assets.data.mix.scores import score
+    from mtac_assets.spec.language import Tokenizer
+
+    texts = [f"{name}\n{text}" for name, text in _texts()]
+    size = sum(len(text.encode()) for text in texts)
+    spec = Tokenizer(kind="byte_bpe", vocabulary_size=VOCABULARY, trained_on=("a",))
+    trained = tokenizer.train(spec, texts, "benchmark")
+    named = [(str(place), text) for place, text in enumerate(texts)]
+    part = np.zeros(len(texts), dtype=np.int8)
+
+    def ours() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            packing.pack(Path(folder), "a", iter([named]), part, trained)
+
+    def library() -> None:
+        """The plain way: batches of the same size, tokens counted and thrown away."""
+        for texts_of_one, _ in packing._grouped(iter([named]), part):
+            sum(len(encoding) for encoding in trained.inner.encode_batch(texts_of_one, add_special_tokens=False))
+
+    def without_places() -> None:
+        """The library's quicker encoding, which leaves out where in the text each token stood."""
+        for texts_of_one, _ in packing._grouped(iter([named]), part):
+            sum(len(encoding) for encoding in trained.inner.encode_batch_fast(texts_of_one, add_special_tokens=False))
+
+    ours()
+    library()
+    encoded, packed, ratio = interleaved(library, ours, 5)
+    _, _, fast = interleaved(without_places, ours, 5)
+    scored = median_seconds(lambda: [score(text) for text in texts[:400]], 3)
+    share = sum(len(text.encode()) for text in texts[:400])
+    return [
+        Figure(
+            "packing against the library's own batch encoding",
+            ratio,
+            at_least=0.9,
+            detail=f"{size / 1e6:.1f} MB, {size / packed / 1e6:.1f} MB/s packed and digested, {size / encoded / 1e6:.1f} MB/s encoded alone",
+        ),
+        Figure(
+            "packing against the library's encoding without places",
+            fast,
+            detail="what packing itself is built on; the rest is writing, digests and Python's lists of tokens",
+        ),
+        Figure("scoring", share / scored / 1e6, "MB/s", detail="all scores and the signature, one core"),
+    ]
+
+
+def _texts() -> list[tuple[str, str]]:
+    """The standard library's own texts, as the shipped example reads them."""
+    import sysconfig
+
+    root = Path(sysconfig.get_paths()["stdlib"])
+    return [(path.name, path.read_text(errors="replace")) for path in sorted(root.glob("*.py"))]
+
+
+def _resident() -> int:
+    """Peak resident memory in KiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
