@@ -93,6 +93,10 @@ def play(stage: Stage, policy: Policy, echo: Echo) -> None:
                 "give this one another name, or remove that folder",
             )
         )
+    position = read_object(place / "position.json")
+    if position is not None and position["day"] == order["last"] and (place / "account.json").is_file():
+        echo(f"{policy.name}: played already")
+        return
     place.mkdir(parents=True, exist_ok=True)
     with _alone(place):
         _play(stage, policy, place, order, echo)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import fcntl
 import json
 import os
@@ -37,7 +38,7 @@ def staged(project: Project, first: int, last: int, *names: str) -> tuple[Stage,
 
 def table(document: dict[str, Any]) -> str:
     """Everything of the document but what the machine decides: seconds, and the commits of two different clones."""
-    kept = {name: value for name, value in document.items() if name not in ("code", "tree")}
+    kept = copy.deepcopy({name: value for name, value in document.items() if name not in ("code", "tree")})
     for policy in kept["policies"]:
         del policy["seconds"], policy["cpu_seconds"]
         for training in policy["trainings"]:
@@ -62,6 +63,9 @@ def test_days_land_and_nothing_of_the_users_is_touched(project: Project) -> None
     assert (git(project, "for-each-ref"), git(project, "status", "--porcelain")) == before
     assert not project.state.data.exists()
     assert not project.state.dagster.exists()
+    again: list[str] = []
+    assert table(replay(project, 3, 5, "never", said=again)) == table(document)
+    assert again == ["never: played already"]
     data, page = write(document, project.root / "out")
     assert read_json(data)["schema_version"] == 1
     assert "nothing can be said" in page.read_text()
