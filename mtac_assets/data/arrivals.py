@@ -143,6 +143,7 @@ class Watch:
         for each in arrived(self._project, self._dataset, self._open):
             before = seen.get(each.key)
             first = before.since if before is not None and before.digest == each.digest else now
+            first = min(first, now)  # a clock that was set back: what was seen is not yet to come
             known[each.key] = Seen(each.digest, first)
             quiet = now - _quiet_since(each.state, first, now)
             (ready if quiet >= settle else settling).append(each)

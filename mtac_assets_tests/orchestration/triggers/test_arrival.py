@@ -28,6 +28,16 @@ def settled(daemon, sensor: str = SENSOR):
     return daemon.tick(sensor)
 
 
+def test_a_clock_that_is_set_back_holds_no_file_up(daemon) -> None:
+    write_day(daemon.project.root, date(2024, 1, 1))
+    daemon.later(days=-1)  # now the file's time lies in the future too
+    daemon.tick(SENSOR)
+    daemon.later(hours=-3)
+    assert "still being written" in daemon.tick(SENSOR).skip_message
+    daemon.later(seconds=6)
+    assert len(daemon.tick(SENSOR).run_requests) == 1
+
+
 def spoil(daemon, day: date) -> None:
     """A whole file whose rows break the contract."""
     path = write_day(daemon.project.root, day, level_factor=100.0)
