@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from mtac_assets.data.features import require_stamped
 from mtac_assets.data.mix import score_table, trained
 from mtac_assets.data.mix.documents import ALL, LEFT_OUT, TEST, TRAIN, VALIDATE, read_documents
+from mtac_assets.data.mix.errors import MixError
 from mtac_assets.data.mix.folder import KIND, MANIFEST, PARTS, SCHEMA_VERSION, TOKENIZER, rows_in
 from mtac_assets.data.mix.minhash import duplicates_among
 from mtac_assets.data.mix.packing import Packed, pack
@@ -27,6 +28,7 @@ from mtac_assets.data.mix.tokenizer import TextTokenizer, save
 from mtac_assets.provenance.digest import digest_json, sha256_file
 from mtac_assets.provenance.files import write_json
 from mtac_assets.provenance.keys import LanguageKeys
+from mtac_assets.spec.errors import Finding, raise_all
 
 if TYPE_CHECKING:
     from mtac_assets.spec.language import LanguageRecipe
@@ -57,9 +59,6 @@ def score(project: Project, resolved: ResolvedRecipe, keys: LanguageKeys, data_d
 
 def prepare(project: Project, resolved: ResolvedRecipe, keys: LanguageKeys, data_dir: Path) -> Prepared:
     """Scores, selections and the tokeniser. Raises MixError with what is wrong in every source at once."""
-    from mtac_assets.data.mix.errors import MixError
-    from mtac_assets.spec.errors import Finding, raise_all
-
     recipe = resolved.language
     tables = score(project, resolved, keys, data_dir)
     selections: dict[str, Selection] = {}
@@ -157,9 +156,6 @@ def _name_at(selection: Selection, place: int) -> str:
 
 
 def _require_rows(recipe: LanguageRecipe, packed: Mapping[str, Mapping[str, Packed]], rows: Mapping[str, int]) -> None:
-    from mtac_assets.data.mix.errors import MixError
-    from mtac_assets.spec.errors import Finding, raise_all
-
     length = recipe.mix.sequence_length
     findings = [
         Finding(

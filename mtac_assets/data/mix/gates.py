@@ -27,12 +27,12 @@ RULES = {
 
 
 def judge(manifest: Mapping[str, Any], gates: LanguageGates) -> tuple[MixVerdict, ...]:
-    """A verdict for each of `RULES`."""
+    """A verdict for each of `RULES`, from a training set's manifest or a report that repeats its `recipe`, `near_duplicates` and `mix`."""
     near = manifest["near_duplicates"]
     shares = manifest["mix"]["shares"]
     farthest = max(shares, key=lambda name: shares[name]["deviation"])
     deviation = shares[farthest]["deviation"]
-    where = f"{manifest['recipe']}/training_set {manifest['digest'][:12]}"
+    where = f"{manifest['recipe']}/training_set"
     found = {"share": near["share"], "found": near["found"], "held_out": near["held_out"], "first": near["first"]}
     return (
         MixVerdict(

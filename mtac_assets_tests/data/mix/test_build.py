@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,16 @@ def test_another_ratio_is_another_set_of_the_same_tokens_by_the_same_tokeniser(t
         entry["digest"] for entry in built.manifest["sources"]
     ]
     assert len(list(texts.state.tokenizers.iterdir())) == 1
+
+
+def test_a_temperature_shares_by_what_is_there(texts: Project):
+    none = tuple(f"mix.sources.{name}.ratio=null" for name in ("prose", "code", "sums"))
+    overrides = (*none, "mix.stages=[]", "mix.temperature=1")
+    built = training_set.build(texts, load_recipe(texts, "small_lm", overrides))
+    rows = {entry["name"]: entry["rows"] for entry in built.manifest["sources"]}
+    (stage,) = built.manifest["mix"]["stages"]
+    for name, count in rows.items():
+        assert abs(Fraction(stage["ratios"][name]) - Fraction(count, sum(rows.values()))) < Fraction(1, 4096)
 
 
 def test_a_damaged_set_is_built_again(texts: Project):

@@ -43,7 +43,7 @@ def test_the_picture_is_sound_and_short_enough_to_be_shown_inline(built: Trainin
 
 
 def test_rules_pass_on_their_bound_and_fail_above_it(built: TrainingSet):
-    manifest = deepcopy(built.manifest)
+    manifest = {name: deepcopy(built.manifest[name]) for name in ("recipe", "near_duplicates", "mix")}  # as in a report
     manifest["near_duplicates"] |= {"share": 0.02, "found": 1}
     manifest["mix"]["shares"]["code"]["deviation"] = 0.01
     verdicts = judge(manifest, LanguageGates(near_duplicates=0.02, share_deviation=0.01))
