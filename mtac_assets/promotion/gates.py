@@ -214,11 +214,10 @@ def approval(evidence: Evidence, gates: Gates, rules: Promotion) -> Iterator[Ver
 def mix(evidence: Evidence, gates: LanguageGates, rules: Promotion) -> Iterator[Verdict]:
     """The mix kept its shares, and few held-out documents have a near-duplicate to train on."""
     told = evidence.report
-    if not told.get("near_duplicates") or "shares" not in told.get("mix", {}) or "training_set" not in told:
+    if not told.get("near_duplicates") or "shares" not in told.get("mix", {}):
         yield Verdict("mix", False, "the report does not say what the model's mix was")
         return
-    manifest = {name: told[name] for name in ("recipe", "near_duplicates", "mix")} | {"digest": told["training_set"]}
-    for found in judge_mix(manifest, gates):
+    for found in judge_mix(told, gates):
         words = "kept" if found.passed else "not kept"
         yield Verdict(f"mix:{found.name}", found.passed, f"{words}: {RULES[found.name]}", found.evidence)
 
