@@ -84,7 +84,7 @@ def reduction(millions: int) -> None:
 
     torch.set_num_threads(1)
     workers = join("cpu")
-    parameters = [nn.Parameter(torch.empty(1_000_000, device="meta")) for _ in range(millions)]
+    parameters = [nn.Parameter(torch.empty(100_000, device="meta")) for _ in range(10 * millions)]
     layout = Layout([piece for number, one in enumerate(parameters) for piece in cut(f"p{number}", one)])
     flat = torch.randn(layout.elements)
 

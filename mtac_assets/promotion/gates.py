@@ -213,10 +213,11 @@ def approval(evidence: Evidence, gates: Gates, rules: Promotion) -> Iterator[Ver
 
 def mix(evidence: Evidence, gates: LanguageGates, rules: Promotion) -> Iterator[Verdict]:
     """The mix kept its shares, and few held-out documents have a near-duplicate to train on."""
-    if not evidence.report.get("near_duplicates") or "shares" not in evidence.report.get("mix", {}):
+    told = evidence.report
+    if not told.get("near_duplicates") or "shares" not in told.get("mix", {}):
         yield Verdict("mix", False, "the report does not say what the model's mix was")
         return
-    for found in judge_mix(evidence.report, gates):
+    for found in judge_mix(told, gates):
         words = "kept" if found.passed else "not kept"
         yield Verdict(f"mix:{found.name}", found.passed, f"{words}: {RULES[found.name]}", found.evidence)
 

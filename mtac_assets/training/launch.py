@@ -195,7 +195,8 @@ def failure(out: Path, run_id: str, code: int) -> MtacError:
             f"the trainer ended with code {code} and said no more", str(out), "0", "see its last lines above"
         )
         return TrainingFailed(finding)
-    kind = {EXIT_STOPPED: TrainingStopped, 2: TrainingRefused}.get(code, TrainingFailed)
+    # The trainer's own word: a launcher between us may end with a code of its own.
+    kind = {EXIT_STOPPED: TrainingStopped, 2: TrainingRefused}.get(document["exit_code"], TrainingFailed)
     error = kind(*read_findings(document))
     if isinstance(error, TrainingFailed):
         error.kind = document["kind"]

@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -23,8 +24,8 @@ from mtac_assets.spec.errors import Finding
 from mtac_assets.training.errors import SECONDS_VARIABLE, TrainingRefused, WorkerLost, WorkersDiffer
 from mtac_assets.training.liveness import Address, Liveness, ask
 
-CHUNK = 1 << 20
-"""Elements sent at a time, so that those that came are added while others are on their way."""
+CHUNK, IN_FLIGHT = 1 << 19, 4
+"""Elements sent at a time, so that those that came are added while others are on their way, and how many are received at once."""
 PATIENCE = 5.0
 """Seconds that a worker which gave up waits for others to do so too: who does not is the one to name."""
 
@@ -107,6 +108,7 @@ class Group(Workers):
 
         self.rank, self.count, self._seconds = rank, count, seconds
         self._device = torch.device(device)
+        self._buffers = [torch.empty(CHUNK) for _ in range(IN_FLIGHT)] if device == "cpu" else []
         self._distributed = distributed
         if device == "cuda":
             local = int(os.environ.get("LOCAL_RANK", rank % torch.cuda.device_count()))
@@ -140,34 +142,47 @@ class Group(Workers):
 
     def exchange(self, partner: int, *, give: Tensor, add_to: Tensor | None = None, into: Tensor | None = None) -> None:
         """Send `give` and receive as much as `add_to` or `into` holds, in chunks; what comes is added to the one, or is the other."""
+        swap = self._swap_on_gpu if self._device.type == "cuda" else self._swap
+        self._named(lambda: swap(partner, give, add_to, into))
+
+    def _swap(self, partner: int, give: Tensor, add_to: Tensor | None, into: Tensor | None) -> None:
+        """Chunks come into a few buffers that stay warm, and are added while the next are on their way."""
+        going = [self._distributed.isend(chunk, partner) for chunk in give.split(CHUNK) if len(chunk)]
+        if into is not None:
+            coming = [self._distributed.irecv(chunk, partner) for chunk in into.split(CHUNK) if len(chunk)]
+            self._wait(coming)
+        elif add_to is not None:
+            targets = [chunk for chunk in add_to.split(CHUNK) if len(chunk)]
+            pending: deque[tuple[Any, Tensor, Tensor]] = deque()
+            for place, target in enumerate(targets):
+                if len(pending) == len(self._buffers):
+                    self._add(pending.popleft())
+                buffer = self._buffers[place % len(self._buffers)][: len(target)]
+                pending.append((self._distributed.irecv(buffer, partner), buffer, target))
+            while pending:
+                self._add(pending.popleft())
+        self._wait(going)
+
+    def _swap_on_gpu(self, partner: int, give: Tensor, add_to: Tensor | None, into: Tensor | None) -> None:
+        """All at once: there a kernel adds faster than anything comes."""
         taken = torch.empty_like(add_to) if add_to is not None else into
         assert taken is not None
+        pairs = ((self._distributed.irecv, taken), (self._distributed.isend, give))
+        points = [self._distributed.P2POp(way, tensor, partner) for way, tensor in pairs if len(tensor)]
+        self._wait(self._distributed.batch_isend_irecv(points) if points else [])
+        if add_to is not None:
+            add_to.add_(taken)
 
-        def swap() -> None:
-            point = self._distributed.P2POp
-            receiving, sending = self._distributed.irecv, self._distributed.isend
-            came = [point(receiving, chunk, partner) for chunk in taken.split(CHUNK) if len(chunk)]
-            went = [point(sending, chunk, partner) for chunk in give.split(CHUNK) if len(chunk)]
-            if not (came or went):
-                return
-            if self._device.type == "cuda":
-                for work in self._distributed.batch_isend_irecv([*came, *went]):
-                    work.wait()
-                if add_to is not None:
-                    add_to.add_(taken)
-                return
-            coming = [self._distributed.irecv(chunk.tensor, partner) for chunk in came]
-            going = [self._distributed.isend(chunk.tensor, partner) for chunk in went]
-            for place, work in enumerate(coming):
-                assert work is not None
-                work.wait()
-                if add_to is not None:
-                    add_to[place * CHUNK : (place + 1) * CHUNK].add_(came[place].tensor)
-            for work in going:
-                assert work is not None
-                work.wait()
+    @staticmethod
+    def _add(came: tuple[Any, Tensor, Tensor]) -> None:
+        work, buffer, target = came
+        work.wait()
+        target.add_(buffer)
 
-        self._named(swap)
+    @staticmethod
+    def _wait(works: Iterable[Any]) -> None:
+        for work in works:
+            work.wait()
 
     def broadcast(self, tensor: Tensor) -> None:
         self._named(lambda: self._distributed.broadcast(tensor, 0))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from mtac_assets.promotion.gates import Evidence, judge
 from mtac_assets.promotion.verdict import Verdict, at_least, at_most
 from mtac_assets.spec.environment import Promotion, ReproductionRule
+from mtac_assets.spec.language import LanguageGates, LanguageThreshold
 from mtac_assets.spec.recipe import BaselineGate, ChampionGate, Gates, SliceFloor, Threshold
 
 GATES = Gates(
@@ -142,3 +143,43 @@ def test_a_verdict_is_plain_json() -> None:
         "reason": "r",
         "evidence": {"a": 1},
     }
+
+
+LANGUAGE_GATES = LanguageGates(
+    thresholds=(
+        LanguageThreshold(metric="bits_per_byte", max=2.0),
+        LanguageThreshold(metric="loss", source="prose", max=3.0),
+    ),
+    near_duplicates=0.01,
+    share_deviation=0.01,
+)
+LANGUAGE = dataclasses.replace(
+    GOOD,
+    champion_id=None,
+    comparison=None,
+    report={
+        "metrics": {"bits_per_byte": metric(1.9), "loss/prose": metric(2.9)},
+        "overlap_rows": 0,
+        "recipe": "tiny_lm",
+        "training_set": "d" * 64,
+        "near_duplicates": {"share": 0.005, "found": 1, "held_out": 200, "first": []},
+        "mix": {"shares": {"prose": {"requested": 0.5, "achieved": 0.501, "deviation": 0.001}}},
+    },
+)
+
+
+def language_failures(**changes: Any) -> list[str]:
+    evidence = dataclasses.replace(LANGUAGE, report={**LANGUAGE.report, **changes})
+    return [verdict.gate for verdict in judge(evidence, LANGUAGE_GATES, RULES) if not verdict.passed]
+
+
+def test_a_language_model_is_judged_by_its_sources_and_its_mix():
+    assert language_failures() == []
+    far = {"shares": {"prose": {"requested": 0.5, "achieved": 0.6, "deviation": 0.1}}}
+    assert language_failures(mix=far) == ["mix:shares"]
+    near = {"share": 0.02, "found": 4, "held_out": 200, "first": []}
+    assert language_failures(near_duplicates=near) == ["mix:near_duplicates"]
+    metrics = {"bits_per_byte": metric(2.1), "loss/prose": metric(math.nan)}
+    assert language_failures(metrics=metrics) == ["threshold:bits_per_byte", "threshold:loss/prose"]
+    assert language_failures(mix={}) == ["mix"]
+    assert language_failures(overlap_rows=3) == ["leakage"]

@@ -107,6 +107,18 @@ def test_eight_workers_give_the_same_bits(language, root, optimizer):
 
 
 @pytest.mark.slow
+def test_a_compiled_network_gives_its_own_bits_and_keeps_the_flags(language, root, alone):
+    packs = []
+    for name in ("one", "two"):
+        job = language.changed(out=language.out / name).training(compile=True)
+        train(job, 1, root)
+        packs.append(documents(job.out))
+    assert packs[0] == packs[1]
+    observed = Pack.open(language.out / "one").document("environment")["observed_flags"]
+    assert observed["deterministic_algorithms"] == "error"
+
+
+@pytest.mark.slow
 def test_rows_of_a_table_are_learnt_alike_by_four(job, root):
     packs = []
     for workers in (1, 4):

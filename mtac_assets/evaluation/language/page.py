@@ -37,6 +37,8 @@ def _verdict(report: Mapping[str, Any]) -> dict[str, Any]:
         return {"tone": "mixed", "headline": "Measured, without an interval", "sentence": sentence}
     if own["high"] < plain["low"]:
         return {"tone": "good", "headline": "It has learned what follows what", "sentence": sentence}
+    if plain["high"] is not None and own["low"] is not None and own["low"] > plain["high"]:
+        return {"tone": "bad", "headline": "Worse than the shares of the tokens alone", "sentence": sentence}
     return {"tone": "bad", "headline": "Not told apart from the shares of the tokens", "sentence": sentence}
 
 

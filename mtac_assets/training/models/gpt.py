@@ -243,8 +243,9 @@ class GPT(nn.Module):
 
 def rotations(length: int, head_width: int, base: float) -> tuple[Tensor, Tensor]:
     """Cosine and sine [T, E/2] of each position's angles, computed in float64 and rounded once."""
-    frequency_E = base ** -(torch.arange(0, head_width, 2, dtype=torch.float64) / head_width)
-    angle_TE = torch.arange(length, dtype=torch.float64)[:, None] * frequency_E
+    # On the CPU whatever the device: the same bits on two kinds of it (and on "meta" torch would load its compiler for this).
+    frequency_E = base ** -(torch.arange(0, head_width, 2, dtype=torch.float64, device="cpu") / head_width)
+    angle_TE = torch.arange(length, dtype=torch.float64, device="cpu")[:, None] * frequency_E
     return angle_TE.cos().float(), angle_TE.sin().float()
 
 

@@ -1,0 +1,38 @@
+"""The preflight as Dagster runs it: blocking, in a process of its own, with every finding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from mtac_assets.orchestration.assets.preflight import preflight_check
+from mtac_assets.orchestration.place import recipe_place
+from mtac_assets.orchestration.settings import SETTINGS, RunSettings
+
+
+@pytest.fixture
+def check(root: Path) -> dg.AssetChecksDefinition:
+    return preflight_check(recipe_place(root / "mtac_assets" / "defs" / "pydocs_lm"))
+
+
+def judged(check: dg.AssetChecksDefinition, **settings: object) -> dg.AssetCheckResult:
+    context = dg.build_asset_check_context(resources={SETTINGS: RunSettings(**settings)})
+    result = check(context)
+    assert isinstance(result, dg.AssetCheckResult)
+    return result
+
+
+def test_it_stands_before_the_model_and_blocks(check):
+    (spec,) = check.check_specs
+    assert spec.blocking
+    assert spec.asset_key == dg.AssetKey(["pydocs_lm", "training_set"])
+
+
+def test_a_training_that_cannot_end_well_is_told_why(check):
+    """One wrong number in the run's own settings, and one in the workers asked for: both are told."""
+    result = judged(check, overrides=["training.checkpoint_every_steps=100000"], workers=64)
+    assert not result.passed
+    assert "64 workers, and 4 micro-batches a step" in result.description
+    assert "a checkpoint every 100,000 steps" in result.description
