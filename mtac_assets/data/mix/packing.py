@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+from tokenizers import Encoding
 
 from mtac_assets.data.mix.documents import LEFT_OUT
 from mtac_assets.data.mix.folder import PARTS, array_name, token_type
-from mtac_assets.data.mix.tokenizer import TextTokenizer
+from mtac_assets.data.mix.tokenizer import TextTokenizer, tokens_of
 
 BATCH_BYTES = 1 << 20
 
@@ -83,8 +84,8 @@ def pack(
     writers = [_Writer(folder, name, source, kind) for name in PARTS]
     try:
         for (texts, belongs), encoded in _encoded(_grouped(batches, part), tokenizer):
-            for text, number, tokens in zip(texts, belongs, encoded, strict=True):
-                writers[number].append(tokens, len(text.encode()), tokenizer.end_of_text)
+            for text, number, encoding in zip(texts, belongs, encoded, strict=True):
+                writers[number].append(tokens_of(encoding), len(text.encode()), tokenizer.end_of_text)
         return {name: writer.finish() for name, writer in zip(PARTS, writers, strict=True)}
     finally:
         for writer in writers:
@@ -116,18 +117,14 @@ def _grouped(batches: Iterable[list[tuple[str, str]]], part: np.ndarray) -> Iter
         yield texts, belongs
 
 
-def _encoded(groups: Iterator[Group], tokenizer: TextTokenizer) -> Iterator[tuple[Group, list[np.ndarray]]]:
-    """Each group with its tokens; the next one is encoded meanwhile (the library leaves Python's lock while it does)."""
+def _encoded(groups: Iterator[Group], tokenizer: TextTokenizer) -> Iterator[tuple[Group, list[Encoding]]]:
+    """Each group with its encodings; the next one is encoded while these are made into arrays and written."""
     with ThreadPoolExecutor(1) as pool:
-        waiting: tuple[Group, Future[list[np.ndarray]]] | None = None
+        waiting: tuple[Group, Future[list[Encoding]]] | None = None
         for group in groups:
-            following = (group, pool.submit(_encode, tokenizer, group[0]))
+            following = (group, pool.submit(tokenizer.encodings, group[0]))
             if waiting is not None:
                 yield waiting[0], waiting[1].result()
             waiting = following
         if waiting is not None:
             yield waiting[0], waiting[1].result()
-
-
-def _encode(tokenizer: TextTokenizer, texts: list[str]) -> list[np.ndarray]:
-    return list(tokenizer.encode(texts))
