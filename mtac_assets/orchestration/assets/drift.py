@@ -79,6 +79,12 @@ def drift_asset(place: "RecipePlace", trigger: "DriftTrigger") -> dg.AssetsDefin
     return judge_days
 
 
+def window_of(day: str, window_days: int) -> list[str]:
+    """The days of the window that ends on `day`, in order."""
+    end = date.fromisoformat(day)
+    return [(end - timedelta(days=n)).isoformat() for n in reversed(range(window_days))]
+
+
 def _judged(
     context: dg.AssetExecutionContext,
     place: "RecipePlace",
@@ -97,8 +103,7 @@ def _judged(
     there = present(place.project.state.data, place.rows.name, place.project.state.cache)
     found: dict[str, Mapping[str, Any]] = {}
     for day in days:
-        end = date.fromisoformat(day)
-        window = [(end - timedelta(days=n)).isoformat() for n in reversed(range(trigger.window_days))]
+        window = window_of(day, trigger.window_days)
         if model.days(window) != tuple(window):
             continue  # the champion's first windows: days before its as-of date are its own history
         if missing := [each for each in window if each not in there]:

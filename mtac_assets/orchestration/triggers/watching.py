@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from mtac_assets.orchestration.assets.drift import window_of
 from mtac_assets.orchestration.assets.model import MODEL_ID_TAG
 from mtac_assets.orchestration.jobs import RECIPE_TAG, live_decisions_name, performance_name, watch_name
 from mtac_assets.orchestration.partition_events import DATA_VERSION_TAG
@@ -67,7 +68,7 @@ def watch_sensor(place: RecipePlace, jobs: Sequence[Any]) -> dg.SensorDefinition
 
 def unscored_days(place: RecipePlace, models: Sequence[Watched], ready: Sequence[str]) -> dict[str, str]:
     """Day to what its scores should be made from: those of `ready` (their features are in step) of which a model's scores are
-    missing or of other rows. A day is asked for by the content of all partitions that its features look at."""
+    missing or of other rows, or the verdict on drift. A day is asked for by the content of all partitions that its features look at."""
     from mtac_assets.data.features_plan import day_inputs
     from mtac_assets.monitoring import stored_predictions as stored
 
@@ -80,7 +81,26 @@ def unscored_days(place: RecipePlace, models: Sequence[Watched], ready: Sequence
             manifest = stored.PredictionManifest.read(stored.manifest_path(folder, day))
             if manifest is None or dict(manifest.inputs) != inputs:
                 found[day] = digest_json([found.get(day, ""), model.model_id, inputs])[:12]
+    for day in _unjudged_days(place, models[0], ready):
+        found.setdefault(day, digest_json(["drift", models[0].model_id])[:12])
     return found
+
+
+def _unjudged_days(place: RecipePlace, serving: Watched, ready: Sequence[str]) -> list[str]:
+    """Days whose window is whole and has no verdict on drift: the run was killed after it had scored them, or a day of the
+    window came later than the others."""
+    from mtac_assets.monitoring.drift import store
+
+    drift = place.recipe.triggers.drift
+    if drift is None:
+        return []
+    folder = store.folder(place.project, place.name, serving.model_id)
+    live = set(serving.days(ready))
+    return [
+        day
+        for day in sorted(live)
+        if not (folder / f"{day}.json").is_file() and live.issuperset(window_of(day, drift.window_days))
+    ]
 
 
 def _followed(instance: dg.DagsterInstance, place: RecipePlace, serving: Watched) -> list[dg.AssetMaterialization]:
