@@ -212,6 +212,7 @@ def _differing(recorded: Mapping[str, str], rebuilt: Mapping[str, str]) -> list[
 def record_reproduction(
     project: Project, summary: ModelSummary, evidence: Mapping[str, Any], actor: str, reason: str
 ) -> Reproduction:
+    """Write a verdict with its evidence into the ledger; a model that came out identical becomes a challenger."""
     environment = project.environment.name
     verdict: Verdict = evidence["verdict"]
     entry = ledger.append(

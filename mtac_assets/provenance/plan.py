@@ -281,7 +281,19 @@ def trained_before(project: Project, recipe: str, declaration: Declaration) -> b
 
 
 def _report_reason(project: Project, resolved: ResolvedRecipe, model_id: str) -> str | None:
-    """Why the model must be judged again; None where its report is there and was made from the rows that are there."""
+    """Why the model must be judged again or recorded; None where its report is there, of the rows that are there, in a commit."""
+    reason = _stale_report(project, resolved, model_id)
+    if reason is None and has_reference(project.root, MODELS + model_id) is False:
+        return f"the model is not recorded as {MODELS}{model_id}"
+    return reason
+
+
+def report_current(project: Project, resolved: ResolvedRecipe, model_id: str) -> bool:
+    """Whether the model's report is there, intact, and made from the rows, code and settings that are there now."""
+    return _stale_report(project, resolved, model_id) is None
+
+
+def _stale_report(project: Project, resolved: ResolvedRecipe, model_id: str) -> str | None:
     folder = project.state.reports / model_id
     if not (folder / "report.json").is_file():
         return "the model was not judged yet"
@@ -291,8 +303,6 @@ def _report_reason(project: Project, resolved: ResolvedRecipe, model_id: str) ->
     report = read_object(folder / "report.json")
     if report is None or report.get("key") != report_key(project, resolved, model_id):
         return "test rows, evaluation code or the recipe's evaluation changed"
-    if has_reference(project.root, MODELS + model_id) is False:
-        return f"the model is not recorded as {MODELS}{model_id}"
     return None
 
 

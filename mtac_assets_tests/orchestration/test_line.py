@@ -20,6 +20,7 @@ from mtac_assets.orchestration.dead_runs import close_dead_runs
 from mtac_assets.orchestration.instance import instance
 from mtac_assets.orchestration.line import LineResult, ingest_days, run_line, unbroken
 from mtac_assets.orchestration.repository import load_repository
+from mtac_assets.provenance.files import FileState
 from mtac_assets.provenance.git import Repository
 from mtac_assets.provenance.plan import plan
 from mtac_assets.spec.errors import CheckFailed
@@ -126,6 +127,16 @@ def test_an_override_is_another_model_and_stands_on_the_run(made: Made) -> None:
     assert run is not None
     assert run.tags["mtac/overrides"] == "training.learning_rate=3e-3"
     assert run.run_config["resources"]["settings"]["config"]["overrides"] == ["training.learning_rate=3e-3"]
+
+
+def test_a_model_whose_commit_is_gone_is_recorded_again_and_not_judged_again(made: Made) -> None:
+    name, report = f"refs/mtac/models/{made.line.model_id}", made.line.report.with_name("report.json")
+    before, repository = FileState.of(report), Repository.at(made.project.root)
+    repository.run("update-ref", "-d", name)
+    assert run_line(made.project, made.resolved).model_id == made.line.model_id
+    assert repository.resolve(name) is not None
+    assert FileState.of(report) == before
+    assert plan(made.project, made.resolved).up_to_date
 
 
 @pytest.mark.slow

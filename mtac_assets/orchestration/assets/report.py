@@ -22,6 +22,7 @@ from mtac_assets.spec.errors import CheckFailed, Finding
 
 if TYPE_CHECKING:
     from mtac_assets.orchestration.place import RecipePlace
+    from mtac_assets.orchestration.settings import RunSettings
     from mtac_assets.spec.resolved import ResolvedRecipe
 
 SHOWN_PLOTS = ("calibration", "roc", "pr", "bits_per_byte")
@@ -47,13 +48,19 @@ def report_asset(place: "RecipePlace") -> dg.AssetsDefinition:
     def evaluate_model(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         from mtac_assets.evaluation.launch import evaluate
         from mtac_assets.provenance.digest import sha256_file
+        from mtac_assets.provenance.plan import report_current
 
         sign_first(context, place.project)
         with as_failure():
-            resolved = place.resolve(getattr(context.resources, SETTINGS), as_of(context))
+            settings: RunSettings = getattr(context.resources, SETTINGS)
+            resolved = place.resolve(settings, as_of(context))
             model_id = _model_id(context, place, resolved)
             pack = place.project.state.models / model_id
-            folder = evaluate(place.project, resolved, pack, on_note=context.log.info)
+            folder = place.project.state.reports / model_id
+            if settings.force or not report_current(place.project, resolved, model_id):
+                evaluate(place.project, resolved, pack, on_note=context.log.info)
+            else:
+                context.log.info(f"{model_id} was judged on these rows: nothing to evaluate")
             report = read_json(folder / "report.json")
             commit = commit_model(context, place.project, resolved, pack, folder)
             shown = _record(context, place, model_id, folder, report)

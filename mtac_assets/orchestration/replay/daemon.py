@@ -6,6 +6,7 @@ Other than the daemon: one thing at a time, and at the moments that the replay n
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -64,8 +65,10 @@ class Daemon:
 
     def rest(self) -> None:
         """Evaluate all sensors until none asks for anything. Raises MtacError where they never come to rest."""
-        for _ in range(MOST_ROUNDS):
-            if not sum(self._tick(sensor) for sensor in self.sensors):
+        quiet = 0  # ticks since a run was started: all of them have looked since
+        for sensor in itertools.islice(itertools.cycle(self.sensors), MOST_ROUNDS * len(self.sensors)):
+            quiet = 0 if self._tick(sensor) else quiet + 1
+            if quiet == len(self.sensors):
                 return
         names = ", ".join(sensor.name for sensor in self.sensors)
         raise MtacError(
