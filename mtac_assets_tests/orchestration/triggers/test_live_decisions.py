@@ -124,6 +124,7 @@ def rebuilt(daemon: Daemon, model_id: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_live_rows_promote_keep_refuse_and_take_back(rivals: Rivals) -> None:
     """The life of two rivals, each of the four decisions in turn; none is made twice."""
     project, good, poor = rivals.daemon.project, rivals.good, rivals.poor
