@@ -59,7 +59,7 @@ def replay(
 
 def print_replay(document: Mapping[str, Any]) -> None:
     """One line a policy, and what they say together."""
-    columns = ["policy", "made", "passed", "denied", "alarms", "CPU", "loss", "AUC", "gain"]  # 80 characters
+    columns = ["policy", "made", "live", "denied", "alarm", "CPU", "loss", "AUC", "gain"]  # 80 characters
     rows = [_row(policy) for policy in document["policies"]]
     title = f"{document['recipe']}, {document['first']} to {document['last']}"
     output.print_table(title, columns, rows, right=columns[1:])
