@@ -59,7 +59,7 @@ def replay(
 
 def print_replay(document: Mapping[str, Any]) -> None:
     """One line a policy, and what they say together."""
-    columns = ["policy", "trained", "promoted", "refused", "alarms", "CPU s", "log loss", "ROC AUC", "gain"]
+    columns = ["policy", "made", "live", "denied", "alarm", "CPU", "loss", "AUC", "gain"]  # 80 characters
     rows = [_row(policy) for policy in document["policies"]]
     title = f"{document['recipe']}, {document['first']} to {document['last']}"
     output.print_table(title, columns, rows, right=columns[1:])
@@ -72,11 +72,9 @@ def print_replay(document: Mapping[str, Any]) -> None:
 def _row(policy: Mapping[str, Any]) -> Sequence[str]:
     against = policy["against"]["log_loss"] if policy["against"] is not None else None
     gain = "–" if against is None or against["effect"] is None else f"{against['effect']:+.4f}"
-    if against is not None and against["low"] is not None:
-        gain += f" [{against['low']:+.4f}, {against['high']:+.4f}]"
     counts = ("trainings_count", "promotions", "refusals", "alarms_count")
     cpu = "unknown" if policy["cpu_seconds"] is None else f"{policy['cpu_seconds']:.0f}"
-    live = [output.value_text(policy["live"][metric]) for metric in ("log_loss", "roc_auc")]
+    live = [output.value_text(policy["live"][metric])[:6] for metric in ("log_loss", "roc_auc")]
     return [policy["name"], *(str(policy[name]) for name in counts), cpu, *live, gain]
 
 

@@ -18,7 +18,7 @@ from mtac_assets.data.partitions import present
 from mtac_assets.data.readers.local import file_name
 from mtac_assets.orchestration.assets import drift, performance
 from mtac_assets.orchestration.jobs import RECIPE_TAG, line_name
-from mtac_assets.orchestration.replay.champions import failing, final
+from mtac_assets.orchestration.replay.champions import REPRODUCTION_GATE, failing, final
 from mtac_assets.orchestration.replay.landing import INCOMING, Landing, keys_until
 from mtac_assets.orchestration.replay.moments import landing_time
 from mtac_assets.orchestration.replay.served import served_days, write_scores
@@ -131,7 +131,10 @@ def _failures(played: Played) -> list[dict[str, Any]]:
 
 
 def _decision(entry: Entry) -> dict[str, Any]:
-    reasons = [f"{verdict['gate']}: {verdict['reason']}" for verdict in failing(entry)]
+    # A model that another gate refuses is not rebuilt, so that it lacks a rebuild is no reason of its own.
+    failed = failing(entry)
+    told = [verdict for verdict in failed if verdict["gate"] != REPRODUCTION_GATE] or failed
+    reasons = [f"{verdict['gate']}: {verdict['reason']}" for verdict in told]
     return {"at": entry.at, "kind": entry.kind, "model_id": entry.model_id, "by": entry.actor, "refused_by": reasons}
 
 
