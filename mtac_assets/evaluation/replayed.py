@@ -121,7 +121,7 @@ def says(document: Mapping[str, Any], pairs: Mapping[tuple[int, int], Mapping[st
     if not better:
         worse = [policy["name"] for policy in policies if _high(policy) < 0]
         tail = f"; {_listed(worse)} {'was' if len(worse) == 1 else 'were'} worse" if worse else ""
-        return f"{where} no policy is told apart as better than `{reference}`: retraining did not pay{tail}."
+        return f"{where} no policy is told apart as better than `{reference}`: retraining is not shown to pay{tail}."
     best = min(better, key=lambda index: policies[index]["live"][DECIDING]["value"])
     equal = [index for index in better if index == best or not _told_apart(pairs.get((best, index)))]
     chosen = min(equal, key=lambda index: (policies[index]["trainings_count"], index))
