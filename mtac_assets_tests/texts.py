@@ -84,7 +84,7 @@ mix:
     - {from_step: 40, ratios: {prose: 1/4, code: 1/2, sums: 1/4}}
 tokenizer: {kind: byte_bpe, vocabulary_size: 400, trained_on: [prose, code]}
 split: {validate_share: 0.1, test_share: 0.1, seed: 3}
-model: {kind: gpt}
+model: {kind: gpt, settings: {layers: 1, width: 16, heads: 1}}
 training:
   seed: 7
   batch_size: 8

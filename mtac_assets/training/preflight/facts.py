@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from mtac_assets.spec.environment import Environment
@@ -68,13 +68,14 @@ def facts_of(
     if schema is not None and recipe.model.kind == "gpt":
         from mtac_assets.training.models import gpt
 
-        try:
-            settings = gpt.Settings(**recipe.model.settings)  # pyright: ignore[reportArgumentType]
-        except TypeError as error:
-            problems = (("settings", str(error), "the settings of gpt: see its page"),)
-        except gpt.SettingsError as error:
-            problems = tuple(error.problems)
-        else:
+        problems = _misnamed(gpt.Settings, recipe.model.settings)
+        settings = None
+        if not problems:
+            try:
+                settings = gpt.Settings(**recipe.model.settings)  # pyright: ignore[reportArgumentType]
+            except gpt.SettingsError as error:
+                problems = tuple(error.problems)
+        if settings is not None:
             parameters = gpt.parameter_count(schema, recipe.model.settings)
             flops = gpt.flops_per_token(parameters, settings, schema.sequence_length)
             if _shareable(recipe.training, workers):
@@ -109,6 +110,17 @@ def _language(resolved: ResolvedRecipe, manifest: Mapping[str, Any] | None) -> t
         return TokenSchema.from_manifest(manifest), manifest["steps"]
     steps = -(-wanted // (length * recipe.training.batch_size))
     return TokenSchema(recipe.tokenizer.vocabulary_size, length, 0, {}), steps
+
+
+def _misnamed(settings: type, given: Mapping[str, object]) -> tuple[tuple[str, object, str], ...]:
+    """Settings that are missing, and those that nobody knows, as `gpt.SettingsError` tells of values."""
+    known = {field.name: field for field in fields(settings)}
+    missing = [name for name, field in known.items() if field.default is MISSING and name not in given]
+    unknown = [name for name in given if name not in known]
+    return (
+        *((name, "missing", "a value: it has no default") for name in missing),
+        *((name, given[name], f"one of {', '.join(known)}") for name in unknown),
+    )
 
 
 def _shareable(training: Training, workers: int) -> bool:

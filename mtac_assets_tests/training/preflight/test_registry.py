@@ -70,6 +70,14 @@ def test_everything_that_is_wrong_is_told_at_once_with_a_remedy(project):
     assert all(result.finding.remedy for result in results.values() if result.finding is not None)
 
 
+def test_a_setting_that_is_missing_and_one_that_nobody_knows_are_named(project):
+    said = str(
+        checked(project, {"model": {"settings": {"layers": 2, "heads": 2, "depth": 3}}})["network.settings"].finding
+    )
+    assert "width is missing" in said
+    assert "depth is 3, expected one of layers, heads, width" in said
+
+
 def test_a_thousand_million_parameters_are_counted_and_measured_without_memory(project):
     large = {
         "model": {"settings": BILLION},
