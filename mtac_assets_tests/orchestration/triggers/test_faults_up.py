@@ -336,7 +336,8 @@ def test_a_trainer_that_memory_does_not_suffice_for_is_named_and_tried_a_few_tim
     def kill_trainers() -> None:
         while not done.wait(0.05):
             for process in running.using(project.root):
-                if "-m mtac_assets.training" in running.command(process):
+                # By its argument: one that was begun ahead of need is no `python -m`.
+                if " mtac_assets.training " in running.command(process) + " ":
                     killed.append(process.pid)
                     process.kill()
 
