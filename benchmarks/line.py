@@ -30,16 +30,16 @@ def measure() -> list[Figure]:
             shutil.rmtree(ours, ignore_errors=True)
             for ref in _lines(checkout, "git", "for-each-ref", "--format=%(refname)", "refs/mtac"):
                 subprocess.run(["git", "update-ref", "-d", ref], cwd=checkout, check=True)
-            _python(run, checkout, ours)
+            python(run, checkout, ours)
 
         def plain_once() -> None:
             shutil.rmtree(plain, ignore_errors=True)
-            _python(["-m", "benchmarks.plain_line", AS_OF], checkout, plain)
+            python(["-m", "benchmarks.plain_line", AS_OF], checkout, plain)
 
         ours_median, plain_median, ratio = interleaved(ours_once, plain_once, ROUNDS)
-        again = median_seconds(lambda: _python(run, checkout, ours), NO_OP_ROUNDS)
+        again = median_seconds(lambda: python(run, checkout, ours), NO_OP_ROUNDS)
         plan = ["-m", "mtac_assets.cli", "plan", "flight_delays", "--as-of", AS_OF, "--json"]
-        planned = median_seconds(lambda: _python(plan, checkout, ours), NO_OP_ROUNDS)
+        planned = median_seconds(lambda: python(plan, checkout, ours), NO_OP_ROUNDS)
     detail = (
         f"{ours_median:.1f} s against {plain_median:.1f} s, {ROUNDS} rounds; ours also versions, commits and records"
     )
@@ -50,7 +50,8 @@ def measure() -> list[Figure]:
     ]
 
 
-def _python(arguments: list[str], cwd: Path, state: Path) -> None:
+def python(arguments: list[str], cwd: Path, state: Path) -> str:
+    """Standard output of `python ARGUMENTS` in a checkout, with a state of its own. RuntimeError with its last words where it fails."""
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=cwd,
@@ -60,7 +61,10 @@ def _python(arguments: list[str], cwd: Path, state: Path) -> None:
         check=False,
     )
     if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stderr[-2000:]}")
+        raise RuntimeError(
+            f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+        )
+    return done.stdout
 
 
 def _lines(cwd: Path, *command: str) -> list[str]:

@@ -7,16 +7,14 @@ whole reproduction takes beyond the training's own loop. Two workers must take n
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from benchmarks.figure import Figure
-from mtac_assets.spec.project import STATE_VARIABLE
+from benchmarks.line import python
 
 ROOT = Path(__file__).resolve().parents[1]
 AS_OF = "2013-07-15"
@@ -52,14 +50,4 @@ def measure() -> list[Figure]:
 
 
 def _mtac(checkout: Path, state: Path, *arguments: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "mtac_assets.cli", *arguments, "--json"],
-        cwd=checkout,
-        env={**os.environ, STATE_VARIABLE: str(state), "PYTHONPATH": str(checkout)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr[-2000:]}")
-    return json.loads(done.stdout)
+    return json.loads(python(["-m", "mtac_assets.cli", *arguments, "--json"], checkout, state))
