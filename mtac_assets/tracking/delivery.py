@@ -50,13 +50,14 @@ def deliver(project: Project, folder: Folder) -> Delivery | None:
         with connected(project, f"recording {folder.recording_id}") as mlflow_client:
             state = _run(project, mlflow_client, folder)
             run_id = state["run_id"]
-            for sequence in folder.sequences():
-                if sequence > state["sequence"]:
-                    document = folder.document(sequence)
-                    APPLY[document["kind"]](mlflow_client, run_id, document, folder)
-                    state = {**state, "sequence": sequence}
-                    folder.mark_delivered(state)
-            complete = folder.finished()
+            complete = folder.finished_at(state["sequence"])
+            # complete is what was applied, not what lies there by then: a training goes on recording meanwhile
+            while not complete and folder.has(following := state["sequence"] + 1):
+                document = folder.document(following)
+                APPLY[document["kind"]](mlflow_client, run_id, document, folder)
+                state = {**state, "sequence": following}
+                folder.mark_delivered(state)
+                complete = document["kind"] == "finish"
         if complete:
             folder.discard()
         return Delivery(run_id, state["experiment_id"], complete)

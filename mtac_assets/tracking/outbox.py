@@ -52,13 +52,19 @@ class Folder:
         """Numbers of the documents that are there, in order."""
         return sorted(int(path.stem) for path in self.path.glob("[0-9]*.json"))
 
+    def has(self, sequence: int) -> bool:
+        return (self.path / f"{sequence:06d}.json").exists()
+
     def document(self, sequence: int) -> dict[str, Any]:
         return read_json(self.path / f"{sequence:06d}.json")
 
     def finished(self) -> bool:
         """Whether the last document closes the recording."""
-        sequences = self.sequences()
-        return bool(sequences) and self.document(sequences[-1])["kind"] == "finish"
+        return self.finished_at((self.sequences() or [0])[-1])
+
+    def finished_at(self, sequence: int) -> bool:
+        """Whether document number `sequence`, 0 for none, closes the recording."""
+        return sequence > 0 and self.document(sequence)["kind"] == "finish"
 
     def append(self, kind: str, at_ms: int, content: Mapping[str, Any]) -> int:
         """Add a document; returns its number. One writer a recording: the holder, or whoever closes after its death."""

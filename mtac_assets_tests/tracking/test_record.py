@@ -17,7 +17,7 @@ import pytest
 
 from mtac_assets.spec import clock
 from mtac_assets.spec.project import Project
-from mtac_assets.tracking import outbox
+from mtac_assets.tracking import delivery, outbox
 from mtac_assets.tracking.connection import connected
 from mtac_assets.tracking.description import DataInput, Training
 from mtac_assets.tracking.record import Point, Recorder, at_start, close_orphans, flush
@@ -255,6 +255,32 @@ def test_a_run_deleted_by_hand_while_it_is_recorded_ends_the_recording_with_a_wa
     assert not outcome.delivered
     assert "refuses" in outcome.warnings[0].error
     assert flush(project).queued == ()
+
+
+def test_what_is_recorded_while_a_delivery_is_under_way_reaches_mlflow_too(
+    project: Project, unreachable: Project, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of a training may fall into the very moment in which what came before it is delivered."""
+    recorder = Recorder(unreachable).start(training())
+    (folder,) = outbox.recordings(project.state.outbox)
+    first = folder.sequences()[0]
+    apply = delivery.APPLY[folder.document(first)["kind"]]
+
+    def while_the_last_waiting_is_applied(*arguments: Any) -> None:
+        monkeypatch.undo()
+        apply(*arguments)
+        recorder.values({"loss": 0.25})
+        folder.append("finish", 1, {"status": "FINISHED"})
+
+    assert folder.sequences() == [first]
+    monkeypatch.setitem(delivery.APPLY, folder.document(first)["kind"], while_the_last_waiting_is_applied)
+    delivered = delivery.deliver(project, folder)
+    assert delivered is not None
+    assert delivered.complete
+    (run,) = runs()
+    assert run.data.metrics == {"loss": 0.25}
+    assert run.info.status == "FINISHED"
+    assert not folder.path.exists()
 
 
 @pytest.mark.fault
