@@ -6,6 +6,7 @@ differ by their seed alone; synthetic rows that do not depend on each other, whe
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -63,7 +64,7 @@ def by_seed() -> Iterator[Figure]:
     numeric, labels, _ = rows_of(np.random.default_rng(9), 50, TRUTH_ROWS // 50)
     truth = [quality(labels, score(seed, numeric)) for seed in range(CHALLENGERS + 1)]
     spread = {metric: float(np.std([one[metric] for one in truth])) for metric in truth[0]}
-    for day_rows, luck in ((120, 0.0), (120, 1.0), (ROWS // DAYS, 0.0)):
+    for day_rows, luck in itertools.product((120, ROWS // DAYS), (0.0, 1.0, 2.0)):
         hits = {metric: np.zeros(CHALLENGERS) for metric in truth[0]}
         for number in range(CHALLENGERS):
             numeric, labels, day = rows_of(np.random.default_rng([1, number]), DAYS, day_rows)
