@@ -60,7 +60,7 @@ def seeds(
         return
     output.print_table(
         f"{first.recipe.name}, {count} seeds, the same data and test rows",
-        ["metric", "mean", "standard deviation", "95 % interval", "min_effect that it takes"],
+        ["metric", "mean", "standard deviation", "95 % interval", "min_effect"],
         [
             [
                 one.metric.replace("_", " "),
@@ -71,7 +71,7 @@ def seeds(
             ]
             for one in spreads
         ],
-        right=["mean", "standard deviation", "95 % interval", "min_effect that it takes"],
+        right=["mean", "standard deviation", "95 % interval", "min_effect"],
     )
     said = [] if gate is None else [_verdict(one, gate.min_effect) for one in spreads if one.metric == gate.metric]
     for line in said:
