@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from mtac_assets.orchestration.replay.replay import Stage, document_of, play, se
 from mtac_assets.provenance.files import read_json, write_json
 from mtac_assets.spec.errors import MtacError, SpecError
 from mtac_assets.spec.project import Project
+from mtac_assets_tests.tides import write_day
 
 
 def replay(project: Project, first: int, last: int, *names: str, said: list[str] | None = None) -> dict[str, Any]:
@@ -115,6 +116,30 @@ def test_policies_share_models_and_a_second_replay_tells_the_same(project: Proje
     first = table(document)
     os.rename(project.state.replays, tmp_path_factory.mktemp("aside") / "replays")
     assert table(replay(project, 7, 10, "never", "nightly")) == first
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_shadow_period_is_played_to_its_end(project: Project) -> None:
+    """The recipe asks for five live days beside the champion: the replay waits for them, and live rows decide."""
+    last = 22
+    dataset, recipe = project.datasets()["tides"], project.recipes()["floods"]
+    dataset.write_text(dataset.read_text().replace("end: 2024-01-14", f"end: 2024-01-{last}"))
+    live = "  shadow: {days: 5, min_rows: 100, alpha: 0.2}\n  rollback: {window_days: 5, looks: 1, min_rows: 100}\n"
+    recipe.write_text(recipe.read_text() + live)
+    for day in range(15, last + 1):
+        write_day(project.root, date(2024, 1, day))
+    git(project, "add", ".")
+    git(project, "-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-q", "-m", "a shadow")
+    (weekly,) = replay(project, 7, last, "weekly")["policies"]
+    first, second, *_ = weekly["trainings"]
+    by_live_rows = [one for one in weekly["decisions"] if one["by"] == "mtac watch"]
+    assert [one["model_id"] for one in by_live_rows] == [second["model_id"]]
+    (decided,) = by_live_rows
+    entered, ended = (datetime.fromisoformat(one["at"]) for one in (second, decided))
+    assert timedelta(days=4) < ended - entered < timedelta(days=6), "the fifth day lands on the sixth"
+    assert decided["kind"] in ("promote", "refuse")
+    assert weekly["decisions"][0] == weekly["decisions"][0] | {"kind": "promote", "model_id": first["model_id"]}
 
 
 @pytest.mark.slow
