@@ -84,7 +84,7 @@ def materialise(
     asked = tuple(dict.fromkeys(keys))
     folder = data_dir or project.state.data
     wanted = derived.feature_keys(project, resolved, asked, data_dir)
-    inputs = plan.day_inputs(project, resolved, asked, data_dir)
+    inputs = derived.day_inputs(project, resolved, asked, data_dir)
     _refuse_missing(resolved, inputs)
     done: dict[str, FeatureDay] = {}
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtac_assets.provenance import keys as derived
-from mtac_assets.provenance import partitions
+from mtac_assets.provenance import keys
 from mtac_assets.provenance.digest import digest_json, sha256_file
 from mtac_assets.provenance.document import read_object
 
@@ -84,25 +83,6 @@ def features_digest(resolved: ResolvedRecipe) -> str:
     return digest_json({"data": identity["data"], "features": identity["features"]})
 
 
-def day_inputs(
-    project: Project, resolved: ResolvedRecipe, days: Iterable[str], data_dir: Path | None = None
-) -> dict[str, dict[str, str | None]]:
-    """Day to `<dataset>/<key>` of every partition that it looks at, with its content digest; None where it is missing."""
-    looking_back = derived.Lookback.of(project, resolved)
-    looked_at = {day: looking_back.keys(day) for day in days}
-    wanted: dict[str, dict[str, None]] = {}
-    for datasets in looked_at.values():
-        for dataset, keys in datasets.items():
-            wanted.setdefault(dataset, {}).update(dict.fromkeys(keys))
-    digests = partitions.content_digests(
-        data_dir or project.state.data, wanted, None if data_dir else project.state.cache
-    )
-    return {
-        day: {f"{name}/{key}": digests.get(f"{name}/{key}") for name, keys in datasets.items() for key in keys}
-        for day, datasets in looked_at.items()
-    }
-
-
 def stale_keys(
     project: Project, resolved: ResolvedRecipe, days: Iterable[str], data_dir: Path | None = None
 ) -> dict[str, tuple[str, ...]]:
@@ -112,9 +92,9 @@ def stale_keys(
     for the partition itself. A day whose data is missing names the missing partitions.
     """
     days = tuple(days)
-    wanted = derived.feature_keys(project, resolved, days, data_dir)
+    wanted = keys.feature_keys(project, resolved, days, data_dir)
     found: dict[str, tuple[str, ...]] = {}
-    for day, inputs in day_inputs(project, resolved, days, data_dir).items():
+    for day, inputs in keys.day_inputs(project, resolved, days, data_dir).items():
         kept = FeatureManifest.read(manifest_path(project, resolved.name, day))
         if kept is None:
             found[day] = ("features.missing",)

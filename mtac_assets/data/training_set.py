@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mtac_assets.data.features_check import LABEL
-from mtac_assets.data.features_plan import FeatureManifest, day_inputs, manifest_path
+from mtac_assets.data.features_plan import FeatureManifest, manifest_path
 from mtac_assets.data.training_set_arrays import ARRAYS, SplitWriter, array_path
 from mtac_assets.data.training_set_schema import FeatureSchema, encode
 from mtac_assets.data.training_set_split import LoadedSplit, Part, PartReader, day_numbers, load_split, open_parts
@@ -221,7 +221,7 @@ def _inputs(reader: PartReader, days: tuple[str, ...]) -> dict[str, Any]:
         manifest = FeatureManifest.read(manifest_path(reader.project, reader.resolved.name, day))
         assert manifest is not None, f"the features of {day} were read a moment ago"
         features[day] = {"key": manifest.key, "content_digest": manifest.content_digest}
-    data = day_inputs(reader.project, reader.resolved, days, reader.data_dir)
+    data = derived.day_inputs(reader.project, reader.resolved, days, reader.data_dir)
     return {
         "features": features,
         "data": dict(sorted({name: digest for day in data.values() for name, digest in day.items()}.items())),

@@ -15,11 +15,11 @@ import pyarrow as pa
 
 from mtac_assets.data.features import materialise, read_features, require_stamped
 from mtac_assets.data.features_check import DAY, LABEL
-from mtac_assets.data.features_plan import day_inputs
 from mtac_assets.data.partitions import read_table
 from mtac_assets.data.training_set_rows import parts, row_hashes
 from mtac_assets.data.training_set_schema import FeatureSchema, encode
 from mtac_assets.provenance import keys as derived
+from mtac_assets.provenance.keys import day_inputs
 from mtac_assets.spec.load import load_dataset
 
 if TYPE_CHECKING:

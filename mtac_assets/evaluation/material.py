@@ -141,10 +141,10 @@ def _computed(
 
     from mtac_assets.data.features import require_stamped
     from mtac_assets.data.features_day import FeatureRun
-    from mtac_assets.data.features_plan import day_inputs
     from mtac_assets.data.features_view import load_definition
     from mtac_assets.data.partitions import present, read_table
     from mtac_assets.data.training_set_rows import row_hashes
+    from mtac_assets.provenance.keys import day_inputs
 
     folder = data_dir or project.state.data
     require_stamped(

@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from mtac_assets.data import features_plan as plan
 from mtac_assets.data.features import compute_day, require_stamped
 from mtac_assets.data.features_view import FeatureDefinition, load_definition
 from mtac_assets.data.partitions import read_table
@@ -24,6 +23,7 @@ from mtac_assets.monitoring.predictions import score_table
 from mtac_assets.monitoring.raw_rows import RawDay, form_of, read_rows
 from mtac_assets.monitoring.scorer import load, open_model, require_own_code, unseen_categories
 from mtac_assets.monitoring.stored_predictions import LABEL
+from mtac_assets.provenance import keys as derived
 from mtac_assets.provenance.files import atomic_path
 from mtac_assets.spec.errors import Finding
 from mtac_assets.spec.load import load_dataset
@@ -92,7 +92,7 @@ def predict_file(
     if raw.absent:  # without the outcome there is no label, whatever the label function makes of nothing
         definition = replace(definition, label=_unknown)
     days = [day.key for day in raw.days]
-    inputs = plan.day_inputs(project, model.resolved, days, data_dir)
+    inputs = derived.day_inputs(project, model.resolved, days, data_dir)
     # Of each day its own rows come from the file; all else that its features look at comes from partitions.
     looked_at = {
         name: digest for day in days for name, digest in inputs[day].items() if name != f"{dataset.name}/{day}"

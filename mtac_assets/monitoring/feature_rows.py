@@ -29,7 +29,7 @@ def feature_inputs(
     project: Project, resolved: ResolvedRecipe, days: Sequence[str], data_dir: Path | None = None
 ) -> tuple[dict[str, str], Inputs]:
     """Day to feature key, and day to `<dataset>/<key>` to content digest of all it looks at. FeatureError names what is missing."""
-    looked_at = plan.day_inputs(project, resolved, days, data_dir)
+    looked_at = derived.day_inputs(project, resolved, days, data_dir)
     missing = list(
         dict.fromkeys(name for each in looked_at.values() for name, digest in each.items() if digest is None)
     )

@@ -55,15 +55,6 @@ def feature_keys(
     A feature partition of day D depends on the view's code with what it imports, on the recipe's `data` and `features`, and
     on the content of the rows and lookups of D and of the `history_days` before it, as far back as all datasets reach.
     """
-    looking_back = Lookback.of(project, resolved)
-    looked_at = {day: looking_back.keys(day) for day in days}
-    wanted: dict[str, dict[str, None]] = {}
-    for datasets in looked_at.values():
-        for dataset, keys in datasets.items():
-            wanted.setdefault(dataset, {}).update(dict.fromkeys(keys))
-    digests = partitions.content_digests(
-        data_dir or project.state.data, wanted, None if data_dir else project.state.cache
-    )
     identity = resolved.identity_document()
     common = digest_json(
         {
@@ -73,12 +64,27 @@ def feature_keys(
             "code": _code(project, resolved, FEATURE_MODULES),
         }
     )
-    found: dict[str, str] = {}
-    for day, datasets in looked_at.items():
-        inputs = {f"{name}/{key}": digests.get(f"{name}/{key}") for name, keys in datasets.items() for key in keys}
-        if all(inputs.values()):
-            found[day] = digest_json([common, day, inputs])
-    return found
+    looked_at = day_inputs(project, resolved, days, data_dir)
+    return {day: digest_json([common, day, inputs]) for day, inputs in looked_at.items() if all(inputs.values())}
+
+
+def day_inputs(
+    project: Project, resolved: ResolvedRecipe, days: Iterable[str], data_dir: Path | None = None
+) -> dict[str, dict[str, str | None]]:
+    """Day to `<dataset>/<key>` of every partition that its features look at, with its content digest; None where it is missing."""
+    looking_back = Lookback.of(project, resolved)
+    looked_at = {day: looking_back.keys(day) for day in days}
+    wanted: dict[str, dict[str, None]] = {}
+    for datasets in looked_at.values():
+        for dataset, keys in datasets.items():
+            wanted.setdefault(dataset, {}).update(dict.fromkeys(keys))
+    digests = partitions.content_digests(
+        data_dir or project.state.data, wanted, None if data_dir else project.state.cache
+    )
+    return {
+        day: {f"{name}/{key}": digests.get(f"{name}/{key}") for name, keys in datasets.items() for key in keys}
+        for day, datasets in looked_at.items()
+    }
 
 
 @dataclass(frozen=True)

@@ -69,8 +69,8 @@ def watch_sensor(place: RecipePlace, jobs: Sequence[Any]) -> dg.SensorDefinition
 def unscored_days(place: RecipePlace, models: Sequence[Watched], ready: Sequence[str]) -> dict[str, str]:
     """Day to what its scores should be made from: those of `ready` (their features are in step) of which a model's scores are
     missing or of other rows, or the verdict on drift. A day is asked for by the content of all partitions that its features look at."""
-    from mtac_assets.data.features_plan import day_inputs
     from mtac_assets.monitoring import stored_predictions as stored
+    from mtac_assets.provenance.keys import day_inputs
 
     project = place.project
     found: dict[str, str] = {}
