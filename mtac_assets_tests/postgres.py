@@ -43,7 +43,7 @@ class Postgres:
         }
         arguments = [part for name, value in chosen.items() for part in ("-c", f"{name}={value}")]
         log = (self.folder / "log").open("ab")
-        self.process = subprocess.Popen(
+        self.process = started = subprocess.Popen[bytes](
             [_program("postgres"), "-D", str(self.folder / "data"), *arguments],
             stdout=log,
             stderr=log,
@@ -54,7 +54,7 @@ class Postgres:
         for _ in range(300):
             if subprocess.run(ready, check=False).returncode == 0:
                 return
-            assert self.process.poll() is None, (self.folder / "log").read_text()
+            assert started.poll() is None, (self.folder / "log").read_text()
             subprocess.run(["sleep", "0.1"], check=True)
         raise AssertionError((self.folder / "log").read_text())
 
