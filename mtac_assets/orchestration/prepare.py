@@ -16,14 +16,20 @@ from mtac_assets.orchestration.instance import instance, limit_trainings
 from mtac_assets.orchestration.postgres_check import problems_of
 from mtac_assets.provenance import deployed
 from mtac_assets.provenance.git import Repository
-from mtac_assets.provenance.image import folder, image
+from mtac_assets.provenance.image import folder, image, unexpected
 from mtac_assets.services.commands import shared_environment
-from mtac_assets.services.database import PASSWORD_VARIABLE, DatabaseDown, password, url
+from mtac_assets.services.database import PASSWORD_VARIABLE, DatabaseDown, make_missing, password, url
 from mtac_assets.services.server import server_of, workspace_file
-from mtac_assets.spec.errors import Finding, raise_all
+from mtac_assets.spec.errors import Finding, MtacError, raise_all
 
 if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
+
+
+class ImageRefused(MtacError):
+    """Another image than the one that was accepted."""
+
+    exit_code = 1
 
 
 def prepare(project: Project) -> Iterator[str]:
@@ -35,6 +41,7 @@ def prepare(project: Project) -> Iterator[str]:
     server = server_of(project)
     baked, built = folder(), image()
     if baked is not None and built is not None:
+        raise_all(ImageRefused, unexpected(built))
         repository = deployed.open_repository(Path(server.repository))
         yield "repository: " + ", ".join(deployed.lay_down(project.root, repository, built, baked))
     else:
@@ -46,10 +53,12 @@ def prepare(project: Project) -> Iterator[str]:
         place.mkdir(parents=True, exist_ok=True)
     yield f"folders: {len(folders)} are there"
     workspace_file(project)
+    made = make_missing(server.postgres)
+    yield "databases: " + (f"made {' and '.join(made)}" if made else "both are there")
     with instance(project) as opened:  # makes what is missing
         raise_all(DatabaseDown, problems_of(server.postgres))
         limit_trainings(opened, project.environment.limits.concurrent_trainings)
-    yield f"databases: Dagster's tables are there; {project.environment.limits.concurrent_trainings} trainings at a time"
+    yield f"tables: Dagster's are of this version; {project.environment.limits.concurrent_trainings} trainings at a time"
 
 
 def migrate(project: Project) -> Iterator[str]:

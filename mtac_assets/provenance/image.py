@@ -1,7 +1,7 @@
 """The image that this code runs in, where it runs in one: which commit and which lock it was built from.
 
 `deploy/lay_out.sh` bakes `image.json` and the commit's history (`code.bundle`) into the folder that MTAC_IMAGE names. The digest is
-known only after the build; who deploys passes it in MTAC_IMAGE_DIGEST.
+known only after the build; who deploys passes it in MTAC_IMAGE_DIGEST, and in MTAC_IMAGE_EXPECTED the one that staging accepted.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from mtac_assets.spec.errors import Finding, MtacError
 
 FOLDER_VARIABLE = "MTAC_IMAGE"
 DIGEST_VARIABLE = "MTAC_IMAGE_DIGEST"
+EXPECTED_VARIABLE = "MTAC_IMAGE_EXPECTED"
 DOCUMENT, BUNDLE = "image.json", "code.bundle"
 SCHEMA_VERSION = 1
 
@@ -52,4 +53,24 @@ def image() -> Image | None:
         expected = f"an object with schema_version {SCHEMA_VERSION}, commit and lock"
         remedy = f"build the image by deploy/Dockerfile, or unset {FOLDER_VARIABLE}"
         raise ImageDamaged(Finding("the image does not say what it was built from", str(path), expected, remedy))
-    return Image(found["commit"], found["lock"], os.environ.get(DIGEST_VARIABLE) or None)
+    return Image(found["commit"], found["lock"], _digest(DIGEST_VARIABLE))
+
+
+def unexpected(found: Image) -> list[Finding]:
+    """What is wrong with running this image here: it has another digest than the one that was accepted."""
+    expected = _digest(EXPECTED_VARIABLE)
+    if expected is None or expected == found.digest:
+        return []
+    return [
+        Finding(
+            f"this is not the image that was accepted: {found.digest or 'it was deployed without a digest'}",
+            DIGEST_VARIABLE,
+            f"{expected} ({EXPECTED_VARIABLE})",
+            "deploy the image that staging accepted, by its digest; or have staging accept this one",
+        )
+    ]
+
+
+def _digest(variable: str) -> str | None:
+    """The digest in a variable that holds one, or a reference that ends with one."""
+    return os.environ.get(variable, "").rpartition("@")[2] or None

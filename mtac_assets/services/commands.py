@@ -37,11 +37,11 @@ def code_server(module: str, location: str, root: Path, host: str, port: int) ->
     return [*serving, *loading, "--use-python-environment-entry-point"]
 
 
-def mlflow(store: str, host: str, port: int, artifacts: Sequence[str], allowed: Sequence[str]) -> list[str]:
-    """MLflow's server; one worker is enough for a few people. `artifacts`: the options that say where files lie."""
+def mlflow(store: str, host: str, port: int, options: Sequence[str], allowed: Sequence[str]) -> list[str]:
+    """MLflow's server; one worker is enough for a few people. `options`: where files lie and pages are shown."""
     return [
         *(sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store),
-        *artifacts,
+        *options,
         *("--host", host, "--port", str(port), "--workers", "1"),
         *("--allowed-hosts", ",".join(allowed)),
     ]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mtac_assets.spec.environment import Postgres
 
 CONNECT_SECONDS = 5
+MAINTENANCE = "postgres"  # there in every server
 OPTIONS = {"connect_timeout": CONNECT_SECONDS, "application_name": "mtac"}
 PASSWORD_VARIABLE = "PGPASSWORD"  # what libpq reads; given only to a process that cannot be told of a file
 
@@ -53,8 +54,8 @@ def password(file: str) -> str:
 
 
 @contextmanager
-def connected(postgres: Postgres, database: str) -> Iterator[connection]:
-    """A connection for the block, committed at its end. Raises SecretMissing, and DatabaseDown where nobody answers."""
+def connected(postgres: Postgres, database: str, *, autocommit: bool = False) -> Iterator[connection]:
+    """A connection for the block, committed at its end or at each command. Raises SecretMissing, and DatabaseDown where nobody answers."""
     import psycopg2
 
     where = f"{postgres.host}:{postgres.port}/{database}"
@@ -77,11 +78,26 @@ def connected(postgres: Postgres, database: str) -> Iterator[connection]:
                 "start PostgreSQL, and compare its log with server.postgres of the environment",
             )
         ) from None
+    opened.autocommit = autocommit
     try:
-        with opened:
-            yield opened
+        yield opened
+        if not autocommit:
+            opened.commit()
     finally:
         opened.close()
+
+
+def make_missing(postgres: Postgres) -> list[str]:
+    """Make the databases that are not there, which the role must be allowed to; their names. Raises DatabaseDown."""
+    with connected(postgres, MAINTENANCE) as opened:
+        known = {name for (name,) in asked(opened, "select datname from pg_database")}
+    missing = [name for name in (postgres.dagster_database, postgres.mlflow_database) if name not in known]
+    for name in missing:
+        with connected(postgres, MAINTENANCE, autocommit=True) as opened, opened.cursor() as cursor:
+            cursor.execute(
+                f'create database "{name}"'
+            )  # a name of letters, digits and _: the environment's schema says so
+    return missing
 
 
 def asked(open_connection: connection, query: str, *values: Any) -> list[tuple[Any, ...]]:

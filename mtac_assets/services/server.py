@@ -105,12 +105,13 @@ def _mlflow(project: Project, server: Server, environment: Mapping[str, str]) ->
     what MLflow drops lands. MLflow cannot be told of a password file, so the password is in its environment, and in no other's."""
     here, postgres = server.addresses.mlflow, server.postgres
     allowed = [f"{here.host}:{here.port}", f"127.0.0.1:{here.port}", urlsplit(server.page).netloc]
-    artifacts = ["--serve-artifacts", "--artifacts-destination", server.artifacts, "--static-prefix", MLFLOW_PREFIX]
+    files = ["--serve-artifacts", "--artifacts-destination", server.artifacts]
+    pages = ["--static-prefix", MLFLOW_PREFIX, "--cors-allowed-origins", server.page]
     store = url(postgres, postgres.mlflow_database)
     folder = project.state.mlflow.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     return Process(
-        commands.mlflow(store, server.listen, here.port, artifacts, allowed),
+        commands.mlflow(store, server.listen, here.port, [*files, *pages], allowed),
         folder,
         {**environment, PASSWORD_VARIABLE: password(postgres.password_file)},
     )

@@ -104,7 +104,6 @@ def test_a_password_is_rotated_without_a_restart(served: Project, database: Post
             assert opened.get_runs_count() == 0
         finally:
             with connected(database.settings, "postgres") as own:
-                own.autocommit = True
                 own.cursor().execute("alter role mtac password %s", (PASSWORD,))
             secret.write_text(PASSWORD + "\n")
 
