@@ -44,13 +44,13 @@ class Postgres:
         arguments = [part for name, value in chosen.items() for part in ("-c", f"{name}={value}")]
         log = (self.folder / "log").open("ab")
         self.process = started = subprocess.Popen[bytes](
-            [_program("postgres"), "-D", str(self.folder / "data"), *arguments],
+            [program("postgres"), "-D", str(self.folder / "data"), *arguments],
             stdout=log,
             stderr=log,
             start_new_session=True,
-            **_identity(),
+            **identity(),
         )
-        ready = [_program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.settings.port)]
+        ready = [program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.settings.port)]
         for _ in range(300):
             if subprocess.run(ready, check=False).returncode == 0:
                 return
@@ -71,7 +71,7 @@ class Postgres:
 
     def ask(self, command: str, database: str = "postgres") -> str:
         """What `psql` says to one command."""
-        asking = [_program("psql"), "-h", "127.0.0.1", "-p", str(self.settings.port), "-U", self.settings.user]
+        asking = [program("psql"), "-h", "127.0.0.1", "-p", str(self.settings.port), "-U", self.settings.user]
         done = subprocess.run(
             [*asking, "-d", database, "-v", "ON_ERROR_STOP=1", "-Atc", command],
             env={**os.environ, "PGPASSWORD": PASSWORD, "PGCONNECT_TIMEOUT": str(CONNECT_SECONDS)},
@@ -98,11 +98,11 @@ def postgres(port: int | None = None, *, databases: Sequence[str] = ("dagster", 
     try:
         access = ["--auth=scram-sha-256", f"--pwfile={secret}", f"--username={settings.user}"]
         subprocess.run(
-            [_program("initdb"), "-D", str(folder / "data"), "-E", "UTF8", "--no-sync", *access],
+            [program("initdb"), "-D", str(folder / "data"), "-E", "UTF8", "--no-sync", *access],
             check=True,
             stdout=subprocess.DEVNULL,
             cwd=folder,
-            **_identity(),
+            **identity(),
         )
         made.start()
         for database in databases:
@@ -113,11 +113,13 @@ def postgres(port: int | None = None, *, databases: Sequence[str] = ("dagster", 
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _identity() -> dict[str, Any]:
+def identity() -> dict[str, Any]:
+    """Arguments of a process that must not be root: PostgreSQL refuses to."""
     return {"user": USER, "group": USER, "extra_groups": []} if os.geteuid() == 0 else {}
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
+    """Path of one of PostgreSQL's programs."""
     found = shutil.which(name, path=os.pathsep.join([*map(str, reversed(INSTALLED)), os.environ["PATH"]]))
     assert found is not None, f"{name} is not installed: apt-get install postgresql"
     return found
