@@ -6,13 +6,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mtac_assets.orchestration import databases
 from mtac_assets.orchestration.jobs import TRAINING_POOL
 from mtac_assets.provenance.files import write_atomic
 
@@ -32,7 +32,6 @@ SERVER_CONFIG = "dagster.yaml"
 COMMAND_LINE_CONFIG = "command-line.yaml"
 OTHER_STORAGES_CONFIG = "other-storages.yaml"
 NO_CAPTURED_LOGS = {"module": "dagster.core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
-DATABASES_MADE = ".databases-made"
 KEEP_TICKS_DAYS = {"skipped": 7, "failure": 30, "success": 90}
 
 
@@ -91,31 +90,15 @@ def instance(project: Project, storages: Mapping[str, Any] | None = None) -> Ite
 
 
 def _create_databases(project: Project, home: Path) -> None:
-    """Make Dagster's tables, one process at a time: two that make them together leave a database without its revision."""
-    made = home / DATABASES_MADE
-    databases = [
-        home / "history" / "runs.db",
-        home / "history" / "runs" / "index.db",
-        home / "schedules" / "schedules.db",
-    ]
+    def fill() -> None:
+        import dagster as dg
 
-    def complete() -> bool:
-        return made.exists() and all(database.exists() for database in databases)
-
-    if complete():
-        return
-    import dagster as dg
-
-    with (home / "create.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if complete():
-            return
-        made.unlink(missing_ok=True)
         with dg.DagsterInstance.from_config(str(home), COMMAND_LINE_CONFIG) as opened:
             limit_trainings(opened, project.environment.limits.concurrent_trainings)
             opened.all_instigator_state()
             opened.get_runs_count()
-        write_atomic(made, b"")
+
+    databases.create(project, fill)
 
 
 def limit_trainings(opened: dg.DagsterInstance, limit: int) -> None:
@@ -128,18 +111,12 @@ def limit_trainings(opened: dg.DagsterInstance, limit: int) -> None:
 
 def configuration(project: Project) -> dict[str, Any]:
     """The instance's configuration, without its log capture."""
-    home = project.state.dagster.absolute()
     limits = project.environment.limits
     ticks = {"purge_after_days": KEEP_TICKS_DAYS}
     return {
         "telemetry": {"enabled": False},
         "nux": {"enabled": False},
-        "run_storage": _sqlite("dagster._core.storage.runs", "SqliteRunStorage", home / "history"),
-        "event_log_storage": _sqlite(
-            "mtac_assets.orchestration.event_log", "BatchingSqliteEventLogStorage", home / "history" / "runs"
-        ),
-        "schedule_storage": _sqlite("dagster._core.storage.schedules", "SqliteScheduleStorage", home / "schedules"),
-        "local_artifact_storage": _sqlite("dagster._core.storage.root", "LocalArtifactStorage", home),
+        **databases.sections(project),
         "concurrency": {
             "pools": {"default_limit": limits.concurrent_trainings, "granularity": "op"},
             "runs": {"max_concurrent_runs": CONCURRENT_RUNS},
@@ -161,12 +138,10 @@ def configuration(project: Project) -> dict[str, Any]:
     }
 
 
-def _sqlite(module: str, kind: str, folder: Path) -> dict[str, Any]:
-    return {"module": module, "class": kind, "config": {"base_dir": str(folder)}}
-
-
 def _captured_logs(home: Path) -> dict[str, Any]:
-    return _sqlite("dagster._core.storage.local_compute_log_manager", "LocalComputeLogManager", home / "storage")
+    return databases.embedded(
+        "dagster._core.storage.local_compute_log_manager", "LocalComputeLogManager", home / "storage"
+    )
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:

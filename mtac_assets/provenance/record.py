@@ -15,6 +15,7 @@ from mtac_assets.provenance.digest import canonical_json, sha256_bytes
 from mtac_assets.provenance.document import read_object
 from mtac_assets.provenance.git import DATA, Repository
 from mtac_assets.provenance.identity import compare, fingerprint_of
+from mtac_assets.provenance.image import image
 from mtac_assets.provenance.intact import pack_problems
 from mtac_assets.provenance.memory import Memory
 from mtac_assets.provenance.snapshot import Snapshot, private_index, take_snapshot
@@ -93,6 +94,7 @@ def record_model(
         report_digest=report_digest,
         folder=folder,
         ledger=_ledger_heads(repository),
+        image=built.document() if (built := image()) is not None else None,
     )
     parents = [each for each in (snapshot.head, earlier.commit if earlier else None) if each is not None]
     as_of = f" as of {summary.as_of}" if summary.as_of else ""

@@ -46,6 +46,7 @@ class ModelSummary:
     folder: str = "model/"
     evidence: Mapping[str, Any] = field(default_factory=dict[str, Any])  # what made the trigger fire
     ledger: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    image: Mapping[str, str | None] | None = None  # commit, lock and digest of the image that trained; None outside one
 
     def document(self) -> dict[str, Any]:
         """As `mtac models --json` lists it."""
@@ -64,6 +65,7 @@ class ModelSummary:
             "dirty": self.dirty,
             "code": self.code,
             "branch": self.branch,
+            "image": dict(self.image) if self.image is not None else None,
             "commit": self.commit,
         }
 

@@ -1,4 +1,4 @@
-"""Whether a service answers, asked over HTTP on loopback. Each function answers yes or no and never raises."""
+"""Whether a service answers, asked over HTTP or gRPC. Each function answers yes or no and never raises."""
 
 from __future__ import annotations
 
@@ -20,6 +20,21 @@ def answers(url: str) -> bool:
             return 200 <= response.status < 300
     except (urllib.error.URLError, http.client.HTTPException, OSError):
         return False
+
+
+def serves(address: str, service: str) -> bool:
+    """Whether the gRPC server at `address` says that it serves `service`."""
+    import grpc
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+        question = health_pb2.HealthCheckRequest(service=service)
+        try:
+            stub: Any = health_pb2_grpc.HealthStub(channel)  # its methods are made at run time
+            answer = stub.Check(question, timeout=TIMEOUT_SECONDS)
+        except grpc.RpcError:
+            return False
+    return answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
 def daemons_healthy(webserver: str) -> bool:
@@ -51,4 +66,4 @@ def _asked(webserver: str, query: str) -> dict[str, Any]:
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    return urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback is never asked through a proxy
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no service of ours is asked through a proxy

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import fcntl
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mtac_assets.services import health
+from mtac_assets.services import commands, health
 from mtac_assets.services.ports import LOOPBACK
 from mtac_assets.services.supervise import Service
 from mtac_assets.spec.errors import Finding, MtacError
-from mtac_assets.tracking.settings import child_environment, is_server, tracking_uri
+from mtac_assets.tracking.settings import is_server, tracking_uri
 
 if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
@@ -40,6 +39,15 @@ def ports(project: Project) -> dict[str, int]:
 
 def services(project: Project, environment: Mapping[str, str]) -> list[Service]:
     """What `mtac up` keeps running. MLflow's server is left out where the environment names one elsewhere."""
+    if project.environment.server is not None:
+        raise NotStartable(
+            Finding(
+                f"the services of {project.environment.name} run apart",
+                f"environments/{project.environment.name}.yaml: server",
+                "an environment of one machine",
+                "`mtac service NAME` runs one of them, deploy/compose.yaml all; or unset APP_ENV",
+            )
+        )
     if not (project.root / WORKSPACE).is_file():
         raise NotStartable(
             Finding(
@@ -49,13 +57,7 @@ def services(project: Project, environment: Mapping[str, str]) -> list[Service]:
                 "copy the one from the documentation: load_from, python_module, the project's definitions",
             )
         )
-    shared = {
-        **child_environment(),
-        "DAGSTER_DISABLE_TELEMETRY": "1",
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONSAFEPATH": "",  # with it, `python -m` would not look into the project's root
-        **environment,
-    }
+    shared = {**commands.shared_environment(), **environment}
     found = _dagster(project, shared)
     if not is_server(tracking_uri(project)):
         found.append(_mlflow(project, shared))
@@ -63,16 +65,13 @@ def services(project: Project, environment: Mapping[str, str]) -> list[Service]:
 
 
 def _dagster(project: Project, environment: Mapping[str, str]) -> list[Service]:
-    """`python -m` from the project's root, so that the project's own code is loaded and not an installed one's."""
     port = project.environment.ports.webserver
     url = f"http://{LOOPBACK}:{port}"
     logs = project.state.runs / "logs"
-    webserver = [sys.executable, "-m", "dagster_webserver", "-w", WORKSPACE, "-h", LOOPBACK, "-p", str(port)]
-    daemon = [sys.executable, "-m", "dagster._daemon", "run", "-w", WORKSPACE]
     return [
         Service(
             "Dagster",
-            webserver,
+            commands.webserver(WORKSPACE, LOOPBACK, port),
             project.root,
             logs / "dagster-webserver.log",
             environment,
@@ -81,7 +80,7 @@ def _dagster(project: Project, environment: Mapping[str, str]) -> list[Service]:
         ),
         Service(
             "Dagster daemon",
-            daemon,
+            commands.daemon(WORKSPACE),
             project.root,
             logs / "dagster-daemon.log",
             environment,
@@ -91,24 +90,19 @@ def _dagster(project: Project, environment: Mapping[str, str]) -> list[Service]:
 
 
 def _mlflow(project: Project, environment: Mapping[str, str]) -> Service:
-    """One worker is enough for a few people. It runs inside its own folder: what MLflow drops lands there."""
+    """It runs inside its own folder: what MLflow drops lands there."""
     port = project.environment.ports.mlflow
     url = f"http://{LOOPBACK}:{port}"
     folder = project.state.mlflow.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    command = [
-        *(sys.executable, "-m", "mlflow", "server"),
-        *("--backend-store-uri", tracking_uri(project)),
-        # Everybody is on this machine, so files are written where they lie: a run recorded straight into the database and
-        # one recorded through the server then look alike to both.
-        *("--default-artifact-root", (folder / "artifacts").as_uri(), "--no-serve-artifacts"),
-        *("--host", LOOPBACK, "--port", str(port), "--workers", "1"),
-        *("--allowed-hosts", f"{LOOPBACK}:{port},localhost:{port}"),
-    ]
-    # MLflow's own job runner would put queues under /dev/shm and two more processes beside the server; nothing uses it.
-    own = {**environment, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    # Everybody is on this machine, so files are written where they lie: a run recorded straight into the database and
+    # one recorded through the server then look alike to both.
+    artifacts = ["--default-artifact-root", (folder / "artifacts").as_uri(), "--no-serve-artifacts"]
+    allowed = [f"{LOOPBACK}:{port}", f"localhost:{port}"]
+    command = commands.mlflow(tracking_uri(project), LOOPBACK, port, artifacts, allowed)
     log = project.state.runs / "logs" / "mlflow.log"
-    return Service("MLflow", command, folder, log, own, partial(health.answers, f"{url}/health"), url)
+    healthy = partial(health.answers, url + commands.MLFLOW_HEALTH)
+    return Service("MLflow", command, folder, log, environment, healthy, url)
 
 
 @contextmanager

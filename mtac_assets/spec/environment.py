@@ -101,6 +101,51 @@ class Promotion(Spec):
     )
 
 
+Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$", max_length=253)]
+AbsolutePath = Annotated[str, Field(pattern=r"^/\S*$")]
+DatabaseName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
+
+
+class Address(Spec):
+    """Where one service is found by the others."""
+
+    host: Host = Field(description="Name or address in the deployment's own network.")
+    port: Port = Field(description="The port it listens on.")
+
+
+class Postgres(Spec):
+    """The databases. The password is never here: it is read from its file at every new connection."""
+
+    host: Host = Field(description="PostgreSQL's host.")
+    port: Port = Field(default=5432, description="Its port.")
+    user: DatabaseName = Field(description="Role that owns both databases.")
+    password_file: AbsolutePath = Field(description="File that holds the role's password and nothing else.")
+    dagster_database: DatabaseName = Field(default="dagster", description="Database of Dagster.")
+    mlflow_database: DatabaseName = Field(default="mlflow", description="Database of MLflow.")
+
+
+class Addresses(Spec):
+    """Where the services find one another; only the proxy is reached from outside."""
+
+    code: Address = Field(description="Code server: loads the definitions.")
+    webserver: Address = Field(description="Dagster's pages.")
+    viewer: Address = Field(description="The same, read-only, below /view.")
+    mlflow: Address = Field(description="MLflow, pages below /mlflow.")
+
+
+class Server(Spec):
+    """A deployment whose services run apart (`mtac service NAME`): on one machine or on several."""
+
+    page: Annotated[str, Field(pattern=r"^https://[^\s/?#@]+$")] = Field(
+        description="Where people come in: https, the proxy's name as browsers know it, no path."
+    )
+    postgres: Postgres = Field(description="Databases of Dagster and MLflow.")
+    repository: AbsolutePath = Field(description="Bare Git repository that the deployment owns: code, models, ledger.")
+    artifacts: str = Field(min_length=1, description="Files of MLflow: an absolute folder, or a URL that fsspec knows.")
+    listen: Host = Field(default="0.0.0.0", description="Interface that the services listen on.")
+    addresses: Addresses = Field(description="Where the services find one another.")
+
+
 Webhook = Annotated[str, Field(pattern=r"^https?://[^\s/?#]+[^\s]*$")]
 
 
@@ -118,6 +163,10 @@ class Environment(Spec):
     limits: Limits = Field(description="What keeps one run from harming the others.")
     accounting: Accounting = Field(default_factory=Accounting, description="What time and money are estimated from.")
     promotion: Promotion = Field(description="What a promotion needs beyond the recipe's gates.")
+    server: Server | None = Field(
+        default=None,
+        description="Services that run apart, on PostgreSQL; null: all on this machine (`mtac up`), embedded.",
+    )
     webhooks: tuple[Webhook, ...] = Field(
         default=(), description="Addresses that every alarm is posted to as JSON; their failures never stop a line."
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from mtac_assets.spec.checks import Check, Problem, repeated, rule
-from mtac_assets.spec.environment import Launcher, Promotion
+from mtac_assets.spec.environment import DataStore, Launcher, Mlflow, Promotion, Server
 
 CHECKS: list[Check] = []
 
@@ -18,6 +18,31 @@ def _state(state: str) -> Iterator[Problem]:
         yield Problem(("state",), f"`{state}` leaves the project by ..", expected, "write an absolute path")
     elif PurePosixPath(state) == PurePosixPath("."):
         yield Problem(("state",), "the state would lie among the project's own files", "a folder", "write .mtac")
+
+
+@rule(CHECKS, "server", "state", "data", "mlflow")
+def _server(server: Server | None, state: str, data: DataStore, mlflow: Mlflow) -> Iterator[Problem]:
+    if server is None:
+        return
+    if not PurePosixPath(state).is_absolute():
+        error = f"a server's services share one state folder, and `{state}` lies in one checkout"
+        yield Problem(("state",), error, "an absolute path", "write the path of the mounted volume")
+    if data.remote is None:
+        error = "a server needs a store that outlives it"
+        yield Problem(("data", "remote"), error, "any URL that DVC knows, or an absolute folder", "name the store")
+    if mlflow.tracking_uri is not None:
+        error = "MLflow's address is given twice"
+        yield Problem(("mlflow", "tracking_uri"), error, "server.addresses.mlflow alone", "write null")
+    if not (PurePosixPath(server.artifacts).is_absolute() or "://" in server.artifacts):
+        error = f"`{server.artifacts}` is neither an absolute folder nor a URL"
+        yield Problem(("server", "artifacts"), error, "/folder or scheme://…", "write one of them")
+    if server.postgres.dagster_database == server.postgres.mlflow_database:
+        error = "Dagster and MLflow would write their revisions over one another"
+        yield Problem(("server", "postgres", "mlflow_database"), error, "a database for each", "name another")
+    found = [server.addresses.code, server.addresses.webserver, server.addresses.viewer, server.addresses.mlflow]
+    if len({(one.host, one.port) for one in found}) < len(found):
+        error = "two services have the same host and port"
+        yield Problem(("server", "addresses"), error, "one host and port each", "change one of them")
 
 
 @rule(CHECKS, "launcher")

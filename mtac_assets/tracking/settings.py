@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
 
 LOOPBACK = "127.0.0.1"
+MLFLOW_PREFIX = "/mlflow"  # where a deployment's proxy shows MLflow's pages; its API for programs stays at the root
 MODEL_VIEW = "?workflowType=machine_learning"
 # `file:` stores are left out: they append a metric again on every replay, so a recording could not be retried safely.
 SUPPORTED_SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")
@@ -35,8 +36,10 @@ ALWAYS = {
 
 
 def tracking_uri(project: Project) -> str:
-    """The environment's MLflow, or SQLite under the state. Raises TrackingError for a kind of store we cannot retry on."""
-    uri = project.environment.mlflow.tracking_uri
+    """The environment's MLflow, the deployment's own, or SQLite under the state. Raises TrackingError for a kind of store we cannot retry on."""
+    uri, server = project.environment.mlflow.tracking_uri, project.environment.server
+    if server is not None:
+        return f"http://{server.addresses.mlflow.host}:{server.addresses.mlflow.port}"
     if uri is None:
         return f"sqlite:///{(project.state.mlflow / 'mlflow.db').absolute()}"
     scheme = urlsplit(uri).scheme.partition("+")[0]
@@ -65,7 +68,9 @@ def artifact_location(project: Project, experiment: str) -> str | None:
 
 
 def page_root(project: Project) -> str:
-    """Address of MLflow's pages: the server's, or the one that `mtac up` starts."""
+    """Address of MLflow's pages: behind a deployment's proxy, the server's, or the one that `mtac up` starts."""
+    if project.environment.server is not None:
+        return project.environment.server.page + MLFLOW_PREFIX
     uri = tracking_uri(project)
     if is_server(uri):
         parts = urlsplit(uri)
@@ -80,7 +85,9 @@ def run_page(project: Project, experiment_id: str, run_id: str) -> str:
 
 
 def dagster_run_page(project: Project, dagster_run_id: str) -> str:
-    return f"http://{LOOPBACK}:{project.environment.ports.webserver}/runs/{dagster_run_id}"
+    server = project.environment.server
+    root = server.page if server is not None else f"http://{LOOPBACK}:{project.environment.ports.webserver}"
+    return f"{root}/runs/{dagster_run_id}"
 
 
 def child_environment() -> dict[str, str]:

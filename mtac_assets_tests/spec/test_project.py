@@ -91,4 +91,43 @@ def test_the_shipped_environments_differ_where_they_should(root: Path):
     assert production.promotion.require_approval
     assert production.promotion.reproduction.segments == "all"
     assert production.promotion.reproduction.environment == "match"
-    assert len({environment.ports.webserver for environment in (local, staging, production)}) == 3
+    assert local.server is None
+    assert staging.server == production.server is not None, "one image, one compose file, two environments"
+
+
+SERVER = """server:
+  page: https://mtac.example.org
+  postgres: {host: db, user: mtac, password_file: /run/secrets/password}
+  repository: /srv/repository.git
+  artifacts: /srv/artifacts
+  addresses:
+    code: {host: code, port: 4000}
+    webserver: {host: webserver, port: 3000}
+    viewer: {host: viewer, port: 3001}
+    mlflow: {host: mlflow, port: 5000}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error"),
+    [
+        ("state: /srv/state", "state: .mtac", "share one state folder"),
+        ("data: {remote: /srv/store}", "data: {remote: null}", "outlives it"),
+        ("\nserver:", "\nmlflow: {tracking_uri: http://x}\nserver:", "given twice"),
+        ("artifacts: /srv/artifacts", "artifacts: artifacts", "neither an absolute folder nor a URL"),
+        ("user: mtac,", "user: mtac, dagster_database: mlflow,", "over one another"),
+        ("{host: viewer, port: 3001}", "{host: webserver, port: 3000}", "same host and port"),
+        ("https://mtac.example.org", "http://mtac.example.org", "server.page"),
+        ("/run/secrets/password", "hunter2", "password_file"),
+    ],
+)
+def test_faults_of_a_server(project: Project, old: str, new: str, error: str):
+    path = project.root / LOCAL
+    sound = path.read_text().replace("state: .mtac", "state: /srv/state\ndata: {remote: /srv/store}") + SERVER
+    path.write_text(sound)
+    assert find_project(project.root).environment.server is not None
+    path.write_text(sound.replace(old, new))
+    with pytest.raises(SpecError) as caught:
+        find_project(project.root)
+    (finding,) = caught.value.findings
+    assert error in finding.error

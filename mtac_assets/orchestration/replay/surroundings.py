@@ -110,13 +110,14 @@ def _change(project: Project, root: Path, recipe: str, policy: Policy, landings:
 
 
 def _environment(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The same limits and rules for evidence; a state, a store and an MLflow of its own, no webhooks, no person to wait for."""
+    """The same limits and rules for evidence; a state, a store, databases and an MLflow of its own, no webhooks, no person to wait for."""
     promotion = {**fields["promotion"], "branches": ["*"], "require_clean": False, "require_approval": False}
     return {
         **fields,
         "state": DEFAULT_STATE,
         "data": {"remote": None},
         "mlflow": {"tracking_uri": None},
+        "server": None,
         "webhooks": [],
         "promotion": promotion,
     }

@@ -1,0 +1,221 @@
+"""Every service of compose.yaml, run as it says: a line through the daemon while each service is killed once, seen through the proxy."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import ssl
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from mtac_assets.provenance import refs
+from mtac_assets.provenance.digest import sha256_file
+from mtac_assets.provenance.git import Repository
+from mtac_assets.provenance.snapshot import private_index, take_snapshot
+from mtac_assets_tests.conftest import ROOT
+from mtac_assets_tests.deployment import DIGEST, Deployment
+from mtac_assets_tests.tides import make_project
+
+pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(600)]
+PASSWORD = "only in its file: %/@"
+PEOPLE = {"users": {"ada": "acts"}, "viewers": {"ada": "acts", "vera": "looks"}}
+ARRIVAL = "arrival: {active: true, every_seconds: 2, settle_seconds: 1, attempts: 5, backoff_minutes: 0.05}\n"
+TRIGGERS = """triggers:
+  active: true
+  upstream: true
+  cooldown_hours: 0
+  backoff: {attempts: 5, first_minutes: 0.05}
+"""
+RUNS = "{ runsOrError { ... on Runs { results { runId jobName status } } } }"
+LAUNCH = """mutation Launch($params: ExecutionParams!) { launchRun(executionParams: $params) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } ... on UnauthorizedError { message } } }"""
+
+
+@pytest.fixture(scope="module")
+def deployed() -> Iterator[Deployment]:
+    folder = Path(tempfile.mkdtemp(prefix="mtac-deployment-"))
+    made = make_project(folder / "source")
+    landing = folder / "incoming"
+    landing.mkdir()
+    (made.root / "incoming").rename(folder / "producer")
+    dataset, recipe = made.datasets()["tides"], made.recipes()["floods"]
+    dataset.write_text(dataset.read_text().replace("url: incoming", f"url: file://{landing}") + ARRIVAL)
+    text = recipe.read_text()
+    recipe.write_text(text[: text.index("triggers:")] + TRIGGERS)
+    deployment = Deployment(folder, made.root)
+    deployment.build()
+    deployment.make_secrets(PEOPLE, PASSWORD)
+    try:
+        print(f"all healthy after {deployment.start_all():.1f} s")
+        yield deployment
+    finally:
+        deployment.stop_all()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def asked(
+    deployed: Deployment, path: str, person: str | None = None, body: Any = None, **headers: str
+) -> tuple[int, bytes]:
+    """Status and content of one request through the proxy."""
+    words = PEOPLE["viewers"] | {"eve": "guesses"}
+    if person is not None:
+        word = base64.b64encode(f"{person}:{words[person]}".encode()).decode()
+        headers["Authorization"] = f"Basic {word}"
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+    request = urllib.request.Request(
+        deployed.url + path, json.dumps(body).encode() if body is not None else None, headers
+    )
+    context = ssl.create_default_context(cafile=str(deployed.secrets["tls_certificate"]))
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+    try:
+        with opener.open(request, timeout=30) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def launch(deployed: Deployment, job: str, *tags: tuple[str, str]) -> dict[str, Any]:
+    selector = {"repositoryLocationName": deployed.project.package, "repositoryName": "__repository__", "jobName": job}
+    labels = {"tags": [{"key": key, "value": value} for key, value in tags]}
+    return {"query": LAUNCH, "variables": {"params": {"selector": selector, "executionMetadata": labels}}}
+
+
+def runs(deployed: Deployment) -> list[dict[str, str]]:
+    """The runs as the page shows them; none while the page is down."""
+    try:
+        status, content = asked(deployed, "/graphql", "ada", {"query": RUNS})
+    except (urllib.error.URLError, OSError):
+        return []
+    found = json.loads(content).get("data") if status == 200 else None
+    return found["runsOrError"].get("results", []) if found else []
+
+
+def until(holds: Callable[[], bool], what: str, seconds: float, deployed: Deployment) -> None:
+    began = time.monotonic()
+    while not holds():
+        if time.monotonic() - began > seconds:
+            pytest.fail(f"waited {seconds:.0f} s for {what}; runs: {runs(deployed)}; code: {deployed.log('code')}")
+        time.sleep(0.3)
+
+
+def test_nobody_comes_in_without_a_log_in(deployed: Deployment) -> None:
+    assert asked(deployed, "/healthz")[0] == 200
+    for path in ("/", "/graphql", "/view/graphql", "/mlflow/", "/api/2.0/mlflow/experiments/search"):
+        assert asked(deployed, path)[0] == 401, path
+        assert asked(deployed, path, "eve")[0] == 401, path
+    assert asked(deployed, "/", "vera")[0] == 401, "a viewer's log-in opens the read-only page alone"
+    assert asked(deployed, "/mlflow/", "vera")[0] == 401
+    status, page = asked(deployed, "/", "ada")
+    assert status == 200
+    assert b"Dagster" in page
+    status, page = asked(deployed, "/view/", "vera")
+    assert status == 200
+    assert b"Dagster" in page
+    status, page = asked(deployed, "/mlflow/", "ada")
+    assert status == 200
+    assert b"MLflow" in page
+    status, _ = asked(
+        deployed, "/mlflow/ajax-api/2.0/mlflow/experiments/search", "ada", {"max_results": 5}, Origin=deployed.url
+    )
+    assert status == 200, "its pages' own questions"
+
+
+def test_another_site_cannot_use_a_persons_log_in(deployed: Deployment) -> None:
+    question = {"query": RUNS}
+    assert asked(deployed, "/graphql", "ada", question, Origin="https://evil.example")[0] == 403
+    assert asked(deployed, "/graphql", "ada", question, Origin=deployed.url)[0] == 200
+
+
+def test_the_read_only_page_cannot_launch_anything(deployed: Deployment) -> None:
+    day = ("dagster/asset_partition_range_start", "2024-01-01"), ("dagster/asset_partition_range_end", "2024-01-01")
+    status, content = asked(deployed, "/view/graphql", "vera", launch(deployed, "tides_ingest", *day))
+    assert status != 200 or json.loads(content)["data"]["launchRun"]["__typename"] == "UnauthorizedError"
+    assert runs(deployed) == []
+    status, content = asked(deployed, "/view/graphql", "vera", {"query": RUNS})
+    assert status == 200
+    assert json.loads(content)["data"]["runsOrError"]["results"] == []
+
+
+def test_only_the_proxy_and_the_services_own_addresses_listen(deployed: Deployment) -> None:
+    listening = set[int]()
+    for process in deployed.processes.values():
+        if process.poll() is None:
+            for one in [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]:
+                found = one.net_connections("tcp")
+                listening |= {each.laddr.port for each in found if each.status == psutil.CONN_LISTEN}
+    assert listening == set(deployed.ports.values())
+
+
+def test_a_line_finishes_while_each_service_is_killed_once(deployed: Deployment) -> None:
+    """Files land, sensors do the rest. Each service is killed when a run is at work, or at once where none is."""
+    for path in sorted((deployed.folder / "producer").iterdir()):
+        shutil.copyfile(path, deployed.folder / path.name)
+        (deployed.folder / path.name).rename(deployed.folder / "incoming" / path.name)
+    until(lambda: any(run["status"] == "STARTED" for run in runs(deployed)), "a run to start", 120, deployed)
+    deployed.crash("code")
+    for name in ("daemon", "mlflow", "webserver", "viewer", "courier", "proxy"):
+        deployed.crash(name)
+        time.sleep(1)
+    until(lambda: "floods_line" in {run["jobName"] for run in runs(deployed)}, "the line to begin", 240, deployed)
+    deployed.crash("postgres")
+    until(lambda: len(refs.list_models(deployed.project, "floods")) == 1, "the model", 240, deployed)
+    until(
+        lambda: bool(found := runs(deployed)) and all(run["status"] in ("SUCCESS", "FAILURE") for run in found),
+        "no run to be left open",
+        240,
+        deployed,
+    )
+    for name in deployed.processes:
+        if "healthcheck" in deployed.services[name]:
+            deployed.until_healthy(name)
+
+    (model,) = refs.list_models(deployed.project, "floods")
+    lock = sha256_file(ROOT / "constraints.txt")
+    assert model.image == {"commit": deployed.commit, "lock": lock, "digest": DIGEST}
+    assert model.code == deployed.commit
+    assert not model.dirty
+    assert model.trigger == "upstream"
+    assert deployed.project.environment.server is not None
+    bare = Repository.at(Path(deployed.project.environment.server.repository))
+    assert bare.top is None
+    assert bare.resolve(f"refs/mtac/models/{model.model_id}") == model.commit
+    checkout = Repository.at(deployed.project.root)
+    with private_index(checkout) as index:
+        assert not take_snapshot(checkout, [], index).dirty
+
+    def delivered() -> bool:
+        path = "/mlflow/ajax-api/2.0/mlflow/runs/search"
+        status, content = asked(deployed, "/mlflow/ajax-api/2.0/mlflow/experiments/search", "ada", {"max_results": 9})
+        if status != 200:
+            return False
+        ids = [each["experiment_id"] for each in json.loads(content).get("experiments", [])]
+        status, content = asked(deployed, path, "ada", {"experiment_ids": ids})
+        found = json.loads(content).get("runs", []) if status == 200 else []
+        return any(model.model_id in json.dumps(each) for each in found)
+
+    until(delivered, "MLflow to know the model", 120, deployed)
+
+
+def test_no_secret_stands_where_others_can_read_it(deployed: Deployment) -> None:
+    """Not in a command line, a file or a log; in the environment of MLflow alone, which cannot be told of a file."""
+    holding = set[str]()
+    for name, process in deployed.processes.items():
+        if process.poll() is None:
+            for one in [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]:
+                assert PASSWORD not in " ".join(one.cmdline()), name
+                if PASSWORD in one.environ().values():
+                    holding.add(name)
+    assert holding == {"mlflow"}
+    for path in [*deployed.folder.glob("*.log"), *(deployed.folder / "root").rglob("*")]:
+        if path.is_file() and not path.is_symlink():
+            assert PASSWORD.encode() not in path.read_bytes(), path

@@ -1,0 +1,143 @@
+"""Dagster on the environment's PostgreSQL: a real server with a password, a real run, tables made once by whoever comes first."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from mtac_assets.orchestration import instance as homes
+from mtac_assets.services.database import DatabaseDown, SecretMissing, asked, connected
+from mtac_assets.spec.environment import Address, Addresses, Server
+from mtac_assets.spec.project import Project, find_project
+from mtac_assets_tests.postgres import PASSWORD, Postgres, postgres
+
+OPEN = """
+from mtac_assets.orchestration import instance as homes
+from mtac_assets.spec.project import find_project
+with homes.instance(find_project()) as opened:
+    opened.all_instigator_state()
+    assert opened.get_runs_count() == 0
+"""
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[Postgres]:
+    with postgres() as made:
+        yield made
+
+
+@pytest.fixture
+def served(project: Project, database: Postgres, tmp_path: Path) -> Project:
+    """The small project in a server environment of its own, as a file, so that other processes find it."""
+    for name in ("dagster", "mlflow"):
+        database.ask(f"drop database if exists {name} with (force)")
+        database.ask(f"create database {name}")
+    server = Server(
+        page="https://mtac.example.org",
+        postgres=database.settings,
+        repository=str(tmp_path / "repository.git"),
+        artifacts=str(tmp_path / "artifacts"),
+        addresses=Addresses(
+            **{name: Address(host=name, port=4000) for name in ("code", "webserver", "viewer", "mlflow")}
+        ),
+    )
+    changed = project.environment.model_copy(
+        update={
+            "server": server,
+            "state": str(tmp_path / "state"),
+            "data": project.environment.data.model_copy(update={"remote": str(tmp_path / "store")}),
+        }
+    )
+    (project.environments / "local.yaml").write_text(changed.model_dump_json())
+    return find_project(project.root)
+
+
+@dg.op
+def nothing() -> None: ...
+
+
+@dg.job
+def short() -> None:
+    nothing()
+
+
+def test_a_run_is_kept_on_postgres_and_nothing_beside_it(served: Project, database: Postgres) -> None:
+    with homes.instance(served) as opened:
+        assert short.execute_in_process(instance=opened).success
+        pools = {pool.name: pool.limit for pool in opened.event_log_storage.get_pool_limits()}
+        assert pools == {"training": served.environment.limits.concurrent_trainings}
+    assert database.ask("select status from runs", "dagster") == "SUCCESS"
+    assert int(database.ask("select count(*) from event_logs", "dagster")) > 5
+    home = served.state.dagster
+    assert not list(home.rglob("*.db"))
+    for path in home.rglob("*.yaml"):
+        assert PASSWORD not in path.read_text()
+    with dg.DagsterInstance.from_config(str(home)) as server:
+        assert server.get_runs_count() == 1
+
+
+def test_processes_that_make_the_tables_at_once_all_can(served: Project, database: Postgres) -> None:
+    together = [
+        subprocess.Popen(
+            [sys.executable, "-W", "error::UserWarning", "-c", OPEN], cwd=served.root, stderr=subprocess.PIPE
+        )
+        for _ in range(2)
+    ]
+    for process in together:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors.decode()
+    assert database.ask("select count(*) from alembic_version", "dagster") == "1"
+
+
+def test_a_password_is_rotated_without_a_restart(served: Project, database: Postgres) -> None:
+    secret = Path(database.settings.password_file)
+    with homes.instance(served) as opened:
+        try:
+            database.ask("alter role mtac password 'another'")
+            secret.write_text("another\n")
+            assert opened.get_runs_count() == 0
+        finally:
+            with connected(database.settings, "postgres") as own:
+                own.cursor().execute("alter role mtac password %s", (PASSWORD,))
+            secret.write_text(PASSWORD + "\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "kind"),
+    [
+        (None, "No such file", SecretMissing),
+        ("", "empty", SecretMissing),
+        ("a\nb\n", "more than one line", SecretMissing),
+        ("wrong\n", "password authentication failed", DatabaseDown),
+    ],
+)
+def test_a_secret_that_is_not_right_is_named(
+    served: Project, tmp_path: Path, content: str | None, error: str, kind: type[Exception]
+) -> None:
+    assert served.environment.server is not None
+    secret = tmp_path / "secret"
+    if content is not None:
+        secret.write_text(content)
+    settings = served.environment.server.postgres.model_copy(update={"password_file": str(secret)})
+    server = served.environment.server.model_copy(update={"postgres": settings})
+    changed = replace(served, environment=served.environment.model_copy(update={"server": server}))
+    with pytest.raises(kind, match=error) as caught, homes.instance(changed):
+        pass
+    assert PASSWORD not in str(caught.value)
+
+
+def test_a_database_that_is_down_is_named_before_anything_is_done(served: Project, database: Postgres) -> None:
+    database.kill()
+    try:
+        with pytest.raises(DatabaseDown, match="refused"), connected(database.settings, "dagster") as opened:
+            asked(opened, "select 1")
+        with pytest.raises(DatabaseDown), homes.instance(served):
+            pass
+    finally:
+        database.start()
