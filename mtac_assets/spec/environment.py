@@ -62,13 +62,19 @@ class Limits(Spec):
 
 
 class Accounting(Spec):
-    """What time and money are estimated from, before a training."""
+    """What time and money are estimated from: before a training, and of what was used after it."""
 
     utilisation: float = Field(
         default=0.4, gt=0, le=1, description="Share of a device's peak speed that a training is expected to reach."
     )
-    price_per_device_hour: float | None = Field(
-        default=None, ge=0, description="Price of one device for an hour, in any currency; null: no cost is told."
+    price_per_cpu_hour: float | None = Field(
+        default=None, ge=0, description="Price of one core for an hour, in any currency; null: no cost is told."
+    )
+    price_per_gpu_hour: float | None = Field(
+        default=None, ge=0, description="Price of one GPU for an hour, with its machine; null: no cost is told."
+    )
+    price_per_gb_month: float | None = Field(
+        default=None, ge=0, description="Price of 1,000,000,000 bytes kept for a month; null: no cost is told."
     )
 
 
