@@ -78,6 +78,18 @@ class Accounting(Spec):
     )
 
 
+class Retention(Spec):
+    """How long what runs leave behind is kept. Models, their data and the ledger stay whatever this says."""
+
+    finished_days: Count | None = Field(
+        default=None,
+        description="Runs that succeeded, with events, logs and folders, go after so many days; null: never.",
+    )
+    failed_days: Count | None = Field(
+        default=None, description="Runs that failed or were cancelled go after so many days; null: never."
+    )
+
+
 class ReproductionRule(Spec):
     """What a reproduction must be like to count for promotion."""
 
@@ -123,6 +135,7 @@ class Environment(Spec):
     launcher: Launcher = Field(default_factory=Launcher, description="Where training runs.")
     limits: Limits = Field(description="What keeps one run from harming the others.")
     accounting: Accounting = Field(default_factory=Accounting, description="What time and money are estimated from.")
+    retention: Retention = Field(default_factory=Retention, description="How long what runs leave behind is kept.")
     promotion: Promotion = Field(description="What a promotion needs beyond the recipe's gates.")
     webhooks: tuple[Webhook, ...] = Field(
         default=(), description="Addresses that every alarm is posted to as JSON; their failures never stop a line."
