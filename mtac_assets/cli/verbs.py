@@ -5,4 +5,4 @@ from mtac_assets.cli import demo, check, plan, run, backtest, replay, probe  # n
 from mtac_assets.cli import models, cost, show, diff, verify  # noqa: F401
 from mtac_assets.cli import mix, samples, where_used  # noqa: F401
 from mtac_assets.cli import reproduce, promote, history, predict  # noqa: F401
-from mtac_assets.cli import share, schema, doctor, up  # noqa: F401
+from mtac_assets.cli import share, backup, schema, doctor, up  # noqa: F401
