@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mtac_assets.cli import output
 from mtac_assets.cli.app import app
 from mtac_assets.cli.arguments import ModelId
+from mtac_assets.cli.cost import cost_words
 from mtac_assets.cli.output import Json
 from mtac_assets.cli.record import BASELINES, METRICS, in_order
 
@@ -125,6 +126,8 @@ def _print(document: dict[str, Any]) -> None:
     width = max(len(label) for label, _ in lines)
     for label, value in lines:
         out.print(f"  [dim]{label.ljust(width)}[/]  {value}", soft_wrap=True)
+    if document["cost"]:
+        out.print(f"  [dim]{'cost'.ljust(width)}[/]  {cost_words(document['cost'])}", soft_wrap=True)
     if document["metrics"]:
         output.print_metrics(document["metrics"], document["baselines"])
     for entry in document["decisions"]:

@@ -2,7 +2,7 @@
 
 # isort: off
 from mtac_assets.cli import demo, check, plan, run, backtest, seeds, replay, probe  # noqa: F401
-from mtac_assets.cli import models, show, diff, verify  # noqa: F401
+from mtac_assets.cli import models, cost, show, diff, verify  # noqa: F401
 from mtac_assets.cli import mix, samples, where_used  # noqa: F401
 from mtac_assets.cli import reproduce, promote, history, predict  # noqa: F401
-from mtac_assets.cli import share, schema, doctor, up, service  # noqa: F401
+from mtac_assets.cli import share, backup, schema, doctor, up, service  # noqa: F401

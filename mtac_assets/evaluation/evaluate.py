@@ -21,6 +21,7 @@ from mtac_assets.evaluation.material import Material, champion_frame
 from mtac_assets.evaluation.report import Report, write_report
 from mtac_assets.provenance.git import GitError, Repository
 from mtac_assets.provenance.keys import report_key
+from mtac_assets.provenance.usage import Usage
 from mtac_assets.spec import clock
 from mtac_assets.spec.errors import Finding
 from mtac_assets.spec.project import Project
@@ -71,6 +72,7 @@ def evaluate(
         "overlap_rows": material.overlap_rows,
         "key": report_key(project, resolved, sealed.model_id),
         "seconds": watch.seconds,
+        "usage": Usage.so_far(sum(watch.seconds.values())).document(),
     }
     if champion is not None:
         theirs = Pack.open(champion)

@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from mtac_assets.orchestration.resources.mlflow import MlflowTracking
+from mtac_assets.orchestration.retention import clean_up
 from mtac_assets.orchestration.settings import MLFLOW, SETTINGS, RunSettings
 from mtac_assets.spec.project import find_project
 
@@ -18,6 +19,9 @@ def project_definitions(inside: Path) -> dg.Definitions:
         SETTINGS: RunSettings(),
         MLFLOW: MlflowTracking(root=str(project.root), environment=project.environment.name),
     }
+    cleaning = clean_up(project)
+    jobs, schedules = ([cleaning[0]], [cleaning[1]]) if cleaning is not None else ([], [])
     return dg.Definitions.merge(
-        dg.load_from_defs_folder(path_within_project=inside), dg.Definitions(resources=resources)
+        dg.load_from_defs_folder(path_within_project=inside),
+        dg.Definitions(resources=resources, jobs=jobs, schedules=schedules),
     )

@@ -29,12 +29,14 @@ _FETCHES_AT_ONCE = 8
 
 @dataclass(frozen=True)
 class CleanRoom:
-    """`root` is the project folder of the commit, `model` the commit's `model/`, `out` an empty place for results."""
+    """`root` is the project folder of the commit, `model` the commit's `model/`, `out` an empty place for results; whatever runs
+    in it is ended after `limit_seconds`."""
 
     root: Path
     model: Path
     out: Path
     store: Store
+    limit_seconds: int
 
     @property
     def data(self) -> Path:
@@ -67,7 +69,7 @@ def clean_room(
         tree.mkdir()
         _check_out(repository, summary.commit, tree, folder / "index")
         model = tree / summary.folder
-        room = CleanRoom(model.parent, model, folder / "out", Store.of(project))
+        room = CleanRoom(model.parent, model, folder / "out", Store.of(project), project.environment.limits.run_seconds)
         pointers = sorted(room.data.rglob("*.dvc")) if data else []
         if pack:
             pointers += sorted(path for path in model.rglob("*.dvc") if not path.is_relative_to(room.data))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from mtac_assets.promotion.errors import PromotionError
 from mtac_assets.provenance.files import read_json
 from mtac_assets.spec.errors import Finding
 from mtac_assets.spec.project import STATE_VARIABLE
+from mtac_assets.training import own_limit
 
 TRAINER = ("-m", "mtac_assets.training")
 _SHOWN_LINES = 12
@@ -89,25 +91,42 @@ def _run(room: CleanRoom, python: Path | None, *arguments: str) -> str:
     common = ["--recipe", str(recipe), "--data", str(room.data), "--run-id", "reproduction"]
     variables = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     variables |= {"PYTHONPATH": str(room.root), STATE_VARIABLE: str(room.out.parent / "state")}
-    done = subprocess.run(
+    variables |= {own_limit.VARIABLE: str(room.limit_seconds)}
+    child = subprocess.Popen(
         [str(python or sys.executable), *TRAINER, *common, *arguments],
         cwd=room.root,
         env=variables,
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
+        start_new_session=True,
     )
-    if done.returncode != 0:
+    try:
+        output, said = child.communicate(timeout=room.limit_seconds)
+    except BaseException as error:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.communicate()
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise PromotionError(
+                Finding(
+                    f"the rebuilding took longer than {room.limit_seconds} s and was ended",
+                    "limits.run_seconds of the environment",
+                    f"an end within {room.limit_seconds} s",
+                    "raise the limit, or replay segments on more workers: `--segments all --workers N`",
+                )
+            ) from error
+        raise
+    if child.returncode != 0:
         raise PromotionError(
             Finding(
-                f"the model's own trainer ended with code {done.returncode}: {_last_lines(done.stderr)}",
+                f"the model's own trainer ended with code {child.returncode}: {_last_lines(said)}",
                 f"{room.model.parent.name}, {' '.join(arguments)}",
                 "0",
                 "its last lines above say what is missing; `--install` builds the model's own environment",
             )
         )
-    return done.stdout
+    return output
 
 
 def _last_lines(text: str) -> str:

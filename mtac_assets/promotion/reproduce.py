@@ -20,6 +20,7 @@ from mtac_assets.provenance.files import read_json
 from mtac_assets.provenance.identity import Change, compare
 from mtac_assets.provenance.ledger import Entry
 from mtac_assets.provenance.refs import ModelSummary
+from mtac_assets.provenance.usage import Usage
 from mtac_assets.spec.errors import Finding, MtacError
 from mtac_assets.spec.project import Project
 
@@ -86,7 +87,7 @@ def reproduce(
     An identical model that is no champion yet becomes a challenger: only what was rebuilt may challenge.
     """
     summary = refs.find_model(project, refs.resolve_id(project, prefix))
-    began = time.monotonic()
+    began, before = time.monotonic(), Usage.so_far(0.0)
     seed = request.seed if request.seed is not None else random.SystemRandom().randrange(2**32)
     evidence: dict[str, Any] = {
         "verdict": "impossible",
@@ -104,6 +105,7 @@ def reproduce(
     except MtacError as error:
         evidence["why"] = [finding.document() for finding in error.findings]
     evidence["seconds"] = round(time.monotonic() - began, 3)
+    evidence["usage"] = Usage.so_far(evidence["seconds"]).since(before).document()
     return record_reproduction(project, summary, evidence, actor, reason)
 
 

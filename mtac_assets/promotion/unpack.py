@@ -8,7 +8,7 @@ from pathlib import Path
 from mtac_assets.promotion.clean_room import fetch
 from mtac_assets.provenance import refs
 from mtac_assets.provenance.files import publish_folder, temporary_path, write_atomic
-from mtac_assets.provenance.git import Repository
+from mtac_assets.provenance.git import DATA, Repository
 from mtac_assets.provenance.refs import ModelSummary
 from mtac_assets.provenance.store import Store
 from mtac_assets.spec.project import Project
@@ -46,6 +46,18 @@ def unpack(project: Project, summary: ModelSummary) -> None:
             _lay_out(store, found, final / summary.model_id)
 
 
+def unpack_data(project: Project) -> int:
+    """The newest partitions of every dataset whose history is here, those that are in the state already left alone; how many."""
+    repository, store = Repository.at(project.root), Store.of(project)
+    count = 0
+    for name in repository.text("for-each-ref", "--format=%(refname)", DATA).split():
+        files = repository.list_tree(name)
+        contents = repository.read(files.values())
+        found = {path: content for path, blob in files.items() if (content := contents[blob]) is not None}
+        count += _lay_out_data(project, store, found)
+    return count
+
+
 def _lay_out(store: Store, files: dict[str, bytes], final: Path) -> None:
     temporary = temporary_path(final)
     try:
@@ -62,8 +74,8 @@ def _lay_out(store: Store, files: dict[str, bytes], final: Path) -> None:
         shutil.rmtree(temporary, ignore_errors=True)  # gone already where all went well
 
 
-def _lay_out_data(project: Project, store: Store, files: dict[str, bytes]) -> None:
-    """Partitions that are not here yet. One that is here stays: its content may be newer than this model's."""
+def _lay_out_data(project: Project, store: Store, files: dict[str, bytes]) -> int:
+    """Partitions that are not here yet; how many. One that is here stays: its content may be newer than this model's."""
     absent = {
         name
         for name in files
@@ -76,3 +88,4 @@ def _lay_out_data(project: Project, store: Store, files: dict[str, bytes]) -> No
     for name, content in sorted(files.items()):
         if name.removesuffix(".stamp.json").removesuffix(".json") in keys and name not in absent:
             write_atomic(project.state.data / name, content)
+    return len(absent)

@@ -122,6 +122,14 @@ class Repository:
         bare = lines[1] == "true"
         return cls(folder, Path(lines[0]), None if bare else Path(lines[3]), lines[2], variables)
 
+    @classmethod
+    def bare(cls, folder: Path) -> Repository:
+        """A new bare repository in `folder`, or the one that is there."""
+        subprocess.run(
+            ["git", "init", "--quiet", "--bare", str(folder)], env=_variables(), capture_output=True, check=True
+        )
+        return cls.at(folder)
+
     def run(self, *arguments: str, data: bytes | None = None, extra: Mapping[str, str] | None = None) -> bytes:
         """Standard output of one git command. Raises GitError with what Git said."""
         done = self.attempt(*arguments, data=data, extra=extra)

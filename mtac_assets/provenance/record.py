@@ -20,6 +20,7 @@ from mtac_assets.provenance.intact import pack_problems
 from mtac_assets.provenance.memory import Memory
 from mtac_assets.provenance.snapshot import Snapshot, private_index, take_snapshot
 from mtac_assets.provenance.store import Store, dvc_config, pointer_to
+from mtac_assets.provenance.usage import Usage, model_cost
 from mtac_assets.spec import clock
 from mtac_assets.spec.errors import Finding, MtacError
 
@@ -93,6 +94,7 @@ def record_model(
         branch=snapshot.branch,
         report_digest=report_digest,
         folder=folder,
+        cost=_cost(project, pack_folder, report_folder, report),
         ledger=_ledger_heads(repository),
         image=built.document() if (built := image()) is not None else None,
     )
@@ -156,6 +158,18 @@ def _read_pack(pack: Path, project: Project) -> tuple[dict[str, Any], str]:
             *(Finding(problem, str(pack), "a complete pack", "train the model again") for problem in problems)
         )
     return declaration, digests["weights_digest"]
+
+
+def _cost(project: Project, pack: Path, report_folder: Path | None, report: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What the model has used, as its trainer and its evaluation wrote down; what keeping it takes; by today's prices."""
+    documents = {"training": read_object(pack / "training.json"), "evaluation": report}
+    parts = {
+        name: Usage.read(document["usage"]) if document is not None and "usage" in document else None
+        for name, document in documents.items()
+    }
+    folders = [folder for folder in (pack, report_folder) if folder is not None]
+    stored = sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file())
+    return model_cost(parts, stored, project.environment.accounting)
 
 
 def _recorded(repository: Repository, model_id: str) -> refs.ModelSummary | None:

@@ -45,6 +45,7 @@ class ModelSummary:
     report_digest: str | None = None
     folder: str = "model/"
     evidence: Mapping[str, Any] = field(default_factory=dict[str, Any])  # what made the trigger fire
+    cost: Mapping[str, Any] = field(default_factory=dict[str, Any])  # as usage.model_cost; empty in older records
     ledger: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     image: Mapping[str, str | None] | None = None  # commit, lock and digest of the image that trained; None outside one
 
@@ -62,6 +63,7 @@ class ModelSummary:
             "trigger": self.trigger,
             "actor": self.actor,
             "evidence": dict(self.evidence),
+            "cost": dict(self.cost),
             "dirty": self.dirty,
             "code": self.code,
             "branch": self.branch,

@@ -6,17 +6,17 @@ that nobody ever sees a model without its weights. Nothing is forced: a ledger t
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from mtac_assets.provenance.bring import ShareError, bring, local_files
 from mtac_assets.provenance.git import GitError, Repository
-from mtac_assets.provenance.pointers import Placed, pointers_of
-from mtac_assets.provenance.store import Store, StoreError, md5_file
-from mtac_assets.spec.errors import Finding, MtacError, raise_all
+from mtac_assets.provenance.pointers import pointers_of
+from mtac_assets.provenance.store import Store
+from mtac_assets.spec.errors import Finding, raise_all
 
 if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 KINDS = ("models", "data", "ledger")
 ROOT = "refs/mtac/"
 COPIES = "refs/mtac/remotes/"  # <remote>/<kind>/<name>: what was last seen there
-
-
-class ShareError(MtacError):
-    """Sharing would leave a half state, or the two sides have gone different ways."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +43,10 @@ def push(project: Project, remote: str = "origin") -> Shared:
     """
     repository = Repository.at(project.root)
     there = _remote_references(repository, remote)
-    ours = _references(repository, ROOT)
+    ours = references(repository)
     moved = {name: commit for name, commit in ours.items() if there.get(name) != commit}
     target = _store_for(project, repository, remote)
-    objects, size = _bring(pointers_of(repository, moved.values()), Store.of(project), target, _local_files(project))
+    objects, size = bring(pointers_of(repository, moved.values()), Store.of(project), target, local_files(project))
     if moved:
         specs = [f"{commit}:{ROOT}{name}" for name, commit in moved.items()]
         done = repository.attempt("push", "--quiet", "--atomic", "--no-verify", remote, *specs)
@@ -85,7 +81,15 @@ def fetch(project: Project, remote: str = "origin") -> Shared:
             )
         )
     theirs = _references(repository, f"{COPIES}{remote}/")
-    ours = _references(repository, ROOT)
+    return take(project, repository, theirs, _store_for(project, repository, remote), remote)
+
+
+def take(project: Project, repository: Repository, theirs: Mapping[str, str], source: Store, whose: str) -> Shared:
+    """Let our references follow `theirs` (`<kind>/<name>` to a commit that is here), once every object is here and whole.
+
+    One that is ahead of theirs stays. Raises ShareError where one has gone another way, or an object cannot be had.
+    """
+    ours = references(repository)
     wanted = {name: commit for name, commit in theirs.items() if ours.get(name) != commit}
     ahead = {name for name in wanted if name in ours and _contains(repository, ours[name], wanted[name])}
     wanted = {name: commit for name, commit in wanted.items() if name not in ahead}
@@ -93,7 +97,7 @@ def fetch(project: Project, remote: str = "origin") -> Shared:
         ShareError,
         (
             Finding(
-                f"{name} has gone different ways here and at {remote}",
+                f"{name} has gone different ways here and at {whose}",
                 f"{ROOT}{name}",
                 "one history",
                 "promotions stay frozen; `mtac verify --ledger` names where they part",
@@ -102,11 +106,15 @@ def fetch(project: Project, remote: str = "origin") -> Shared:
             if name in ours and not _contains(repository, commit, ours[name])
         ),
     )
-    source = _store_for(project, repository, remote)
-    objects, size = _bring(pointers_of(repository, wanted.values()), source, Store.of(project), {})
+    objects, size = bring(pointers_of(repository, wanted.values()), source, Store.of(project), {})
     for name, commit in wanted.items():
         repository.move(ROOT + name, commit, ours.get(name))
     return Shared(tuple(sorted(wanted)), objects, size)
+
+
+def references(repository: Repository) -> dict[str, str]:
+    """`<kind>/<name>` to commit, of all models, data histories and ledgers here."""
+    return _references(repository, ROOT)
 
 
 def _references(repository: Repository, base: str) -> dict[str, str]:
@@ -160,65 +168,3 @@ def _store_for(project: Project, repository: Repository, remote: str) -> Store:
             "declare data.remote, for example s3://bucket/path or a shared folder",
         )
     )
-
-
-def _local_files(project: Project) -> dict[str, list[Path]]:
-    """Files of the state by size, among which an object that the store lost may be found again."""
-    found: dict[str, list[Path]] = {}
-    for folder in (project.state.data, project.state.models, project.state.reports):
-        for path in folder.rglob("*") if folder.is_dir() else ():
-            if path.is_file():
-                found.setdefault(str(path.stat().st_size), []).append(path)
-    return found
-
-
-def _bring(
-    wanted: Mapping[str, Iterable[Placed]], source: Store, target: Store, local: Mapping[str, list[Path]]
-) -> tuple[int, int]:
-    """Copy what `target` lacks from `source`, or from a file of the state; how many objects, how many bytes.
-
-    Everything that can be had is copied; then ShareError names every file whose object cannot.
-    """
-    lacking = {placed.pointer.md5: placed for places in wanted.values() for placed in places}
-    problems: list[Finding] = []
-    count = size = 0
-    for placed in sorted(lacking.values(), key=lambda each: each.path):
-        if target.has(placed.pointer):
-            continue
-        try:
-            _copy(placed, source, target, local)
-        except StoreError as error:
-            problems += [
-                Finding(f"{placed.path}: {one.error}", one.where, one.expected, one.remedy) for one in error.findings
-            ]
-            continue
-        count += 1
-        size += placed.pointer.size
-    raise_all(ShareError, problems)
-    return count, size
-
-
-def _copy(placed: Placed, source: Store, target: Store, local: Mapping[str, list[Path]]) -> None:
-    pointer = placed.pointer
-    if source.url != target.url or target.folder is None:
-        with tempfile.TemporaryDirectory(prefix="mtac-share-") as folder:
-            path = Path(folder) / "object"
-            try:
-                source.get(pointer, path)
-            except StoreError:
-                if not _put_local(placed, target, local):
-                    raise
-            else:
-                target.put(path, pointer)
-        return
-    problem = source.problem(pointer)
-    if problem is not None and not _put_local(placed, target, local):
-        raise problem
-
-
-def _put_local(placed: Placed, target: Store, local: Mapping[str, list[Path]]) -> bool:
-    for path in local.get(str(placed.pointer.size), ()):
-        if md5_file(path) == placed.pointer.md5:
-            target.put(path, placed.pointer)
-            return True
-    return False

@@ -62,13 +62,31 @@ class Limits(Spec):
 
 
 class Accounting(Spec):
-    """What time and money are estimated from, before a training."""
+    """What time and money are estimated from: before a training, and of what was used after it."""
 
     utilisation: float = Field(
         default=0.4, gt=0, le=1, description="Share of a device's peak speed that a training is expected to reach."
     )
-    price_per_device_hour: float | None = Field(
-        default=None, ge=0, description="Price of one device for an hour, in any currency; null: no cost is told."
+    price_per_cpu_hour: float | None = Field(
+        default=None, ge=0, description="Price of one core for an hour, in any currency; null: no cost is told."
+    )
+    price_per_gpu_hour: float | None = Field(
+        default=None, ge=0, description="Price of one GPU for an hour, with its machine; null: no cost is told."
+    )
+    price_per_gb_month: float | None = Field(
+        default=None, ge=0, description="Price of 1,000,000,000 bytes kept for a month; null: no cost is told."
+    )
+
+
+class Retention(Spec):
+    """How long what runs leave behind is kept. Models, their data and the ledger stay whatever this says."""
+
+    finished_days: Count | None = Field(
+        default=None,
+        description="Runs that succeeded, with events, logs and folders, go after so many days; null: never.",
+    )
+    failed_days: Count | None = Field(
+        default=None, description="Runs that failed or were cancelled go after so many days; null: never."
     )
 
 
@@ -162,6 +180,7 @@ class Environment(Spec):
     launcher: Launcher = Field(default_factory=Launcher, description="Where training runs.")
     limits: Limits = Field(description="What keeps one run from harming the others.")
     accounting: Accounting = Field(default_factory=Accounting, description="What time and money are estimated from.")
+    retention: Retention = Field(default_factory=Retention, description="How long what runs leave behind is kept.")
     promotion: Promotion = Field(description="What a promotion needs beyond the recipe's gates.")
     server: Server | None = Field(
         default=None,

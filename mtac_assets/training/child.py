@@ -17,7 +17,7 @@ from typing import IO
 
 from mtac_assets.spec.project import Project
 from mtac_assets.spec.resolved import ResolvedRecipe
-from mtac_assets.training import ahead, flags
+from mtac_assets.training import ahead, flags, own_limit
 from mtac_assets.training.nursery import Forked
 
 
@@ -27,7 +27,12 @@ class Overdue(Exception):
 
 def variables(project: Project, resolved: ResolvedRecipe) -> dict[str, str]:
     """The environment of a process that computes as the recipe's training does."""
-    return {**os.environ, **flags.variables(resolved.recipe.training), "APP_ENV": project.environment.name}
+    return {
+        **os.environ,
+        **flags.variables(resolved.recipe.training),
+        "APP_ENV": project.environment.name,
+        own_limit.VARIABLE: str(project.environment.limits.run_seconds),
+    }
 
 
 def run_child(

@@ -25,6 +25,7 @@ from mtac_assets.training.loop import Outcome, fit
 from mtac_assets.training.pack import Pack
 from mtac_assets.training.progress import FILE, FileSink, Progress, Sink
 from mtac_assets.training.sealing import write_pack
+from mtac_assets.training.spent import Spent, everyones
 from mtac_assets.training.state import Tensors
 from mtac_assets.training.tensors import weights_digest
 from mtac_assets.training.workers import ALONE, Workers
@@ -68,6 +69,7 @@ def follow(inputs: Inputs, workers: Workers, stop: Callable[[], bool]) -> None:
     told = workers.told(None)
     if told["finished"]:
         return
+    began = time.perf_counter()
     training = inputs.resolved.recipe.training
     beginning = begin(inputs, workers)
     _same_beginning(beginning)
@@ -90,6 +92,7 @@ def follow(inputs: Inputs, workers: Workers, stop: Callable[[], bool]) -> None:
         _flags(beginning, training, "after the last step")
         _require_declared_code(inputs)
         _same_end(beginning)
+        everyones(workers, training.device, began)
 
 
 def _finished(inputs: Inputs, out: Path) -> Pack | None:
@@ -133,12 +136,13 @@ def _train(
     history = _history(beginning, found)
     start = found.step if found else 0
     flags_seen: dict[str, str] = {}
+    spent = Spent(out, workers, training.device, began)
 
     def after_first_step() -> None:
         flags_seen.update(_flags(beginning, training, "after the first step"))
 
     with (
-        Progress(FileSink(out / FILE, start), *sinks) as progress,
+        Progress(FileSink(out / FILE, start), spent, *sinks) as progress,
         CheckpointWriter(folder, inputs.identity, history, lease) as writer,
     ):
         for note in notes:
@@ -163,9 +167,22 @@ def _train(
         flags_seen |= _flags(beginning, training, "after the last step")
         _require_declared_code(inputs)
         _same_end(beginning)
+        used = everyones(workers, training.device, began)
         _remark(beginning, outcome, progress)
         with lease.fence():
-            return write_pack(inputs, out, run_id, beginning, outcome, flags_seen, seconds, progress.notes, start)
+            return write_pack(
+                inputs,
+                out,
+                run_id,
+                beginning,
+                outcome,
+                flags_seen,
+                seconds,
+                progress.notes,
+                start,
+                spent.total(used),
+                spent.attempts,
+            )
 
 
 def _history(beginning: Beginning, found: Checkpoint | None) -> History:

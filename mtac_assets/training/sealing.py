@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import safetensors.torch
 
 from mtac_assets.provenance import environment
 from mtac_assets.provenance.files import write_atomic, write_json
+from mtac_assets.provenance.usage import Usage
 from mtac_assets.training import checkpoint, flags, pack
 from mtac_assets.training.begin import Beginning
 from mtac_assets.training.checkpoint import History
@@ -30,6 +30,8 @@ def write_pack(
     seconds: dict[str, float],
     notes: list[str],
     resumed_at: int,
+    used: Usage,
+    attempts: int,
 ) -> Pack:
     """Every document of the pack, the weights, and last of all the seal."""
     recipe = inputs.resolved.recipe
@@ -58,7 +60,9 @@ def write_pack(
             "rows_per_second": round(
                 (outcome.step - resumed_at) * recipe.training.batch_size / max(seconds["loop"], 1e-9), 1
             ),
-            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "peak_memory_bytes": used.peak_memory_bytes,
+            "usage": used.document(),
+            "attempts": attempts,
             "resumed_at": resumed_at,
             "notes": notes,
         },

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from mtac_assets_tests.promotion.conftest import AS_OF, Line
@@ -21,6 +22,30 @@ def test_a_model_is_rebuilt_to_the_same_bits_and_then_may_challenge(line: Line, 
     kinds = [entry["kind"] for entry in line.mtac("history", "floods")["entries"]]
     assert kinds == ["reproduction", "challenger"]
     assert not list((line.root / ".mtac" / "runs" / "rooms").iterdir()), "the clean room is cleared"
+    assert done["usage"]["cpu_seconds"] > 0.5
+
+
+def test_what_a_model_has_used_is_in_its_record_and_summed_by_recipe(line: Line, model: dict[str, Any]) -> None:
+    cost = line.mtac("show", model["model_id"])["cost"]
+    assert cost["training"]["cpu_seconds"] > 0.5
+    assert cost["evaluation"]["cpu_seconds"] > 0.5
+    assert cost["stored_bytes"] > 10_000
+    assert cost["estimate"] is None, "no price is told"
+    summed = line.mtac("cost")["recipes"]["floods"]
+    assert summed["models"] == summed["measured"] == 1
+    assert summed["cpu_seconds"] == pytest.approx(sum(cost[part]["cpu_seconds"] for part in ("training", "evaluation")))
+    assert line.mtac("cost", "floods")["models"] == {model["model_id"]: cost}
+
+
+@pytest.mark.fault
+def test_a_reproduction_beyond_its_limit_is_ended_with_all_it_started(line: Line, model: dict[str, Any]) -> None:
+    (environment,) = line.root.rglob("environments/local.yaml")
+    environment.write_text(environment.read_text().replace("run_seconds: 600", "run_seconds: 1"))
+    done = line.mtac("reproduce", model["model_id"], "--by", "ada", code=None)
+    assert done["verdict"] == "impossible"
+    assert "longer than 1 s" in done["why"][0]["error"]
+    rooms = str(line.root / ".mtac" / "runs" / "rooms")
+    assert not [one for one in psutil.process_iter(["cmdline"]) if rooms in " ".join(one.info["cmdline"] or [])]
 
 
 @pytest.mark.parametrize("segments", ["all", "2"])

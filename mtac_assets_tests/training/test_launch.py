@@ -18,7 +18,8 @@ import pytest
 from mtac_assets.spec.errors import MtacError
 from mtac_assets.spec.load import load_recipe
 from mtac_assets.spec.project import Project, find_project
-from mtac_assets.training import launch
+from mtac_assets.training import launch, own_limit
+from mtac_assets.training.child import variables
 from mtac_assets.training.errors import (
     NotDeterministic,
     OutOfMemory,
@@ -122,6 +123,18 @@ def test_a_training_beyond_its_limit_is_ended_with_all_it_started(project, tmp_p
     pid = json.loads((tmp_path / "out" / ".lease.json").read_text())["pid"]
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+@pytest.mark.fault
+def test_a_trainer_whose_starter_was_killed_ends_by_itself(project, tmp_path, monkeypatch):
+    """Nobody is left who would end it: it hangs, and the kernel's alarm comes."""
+    limits = project.environment.limits.model_copy(update={"run_seconds": 6})
+    hurried = Project(project.root, project.package, project.environment.model_copy(update={"limits": limits}))
+    hanging = recipe(hurried, *OWN, "model.settings.fault=hang")
+    command = launch.trainer_command(hurried, hanging, tmp_path / "out", "one")
+    late = {own_limit.VARIABLE: str(10 - own_limit.LATER_SECONDS)}  # so that a test need not wait so much longer
+    child = launch.start(command, hurried.root, {**variables(hurried, hanging), **late})
+    assert child.wait(60) == -signal.SIGALRM
 
 
 def test_bad_input_is_refused_with_the_trainers_own_words(project, tmp_path):

@@ -67,8 +67,14 @@ def test_killed_at_any_step_it_goes_on_to_the_same_bits(job, run_job, uninterrup
     fault = {"fault": {"kind": "signal_after_step", "step": step, "signal": "SIGKILL"}}
     run_job(job.changed(more=fault), expect=-9)
     assert not (job.out / "pack.json").exists()
+    used = read_json(job.out / ".usage.json")["usage"]["cpu_seconds"]
     run_job(job)
     assert same_model(uninterrupted, job.out), f"killed after step {step}"
+    training = Pack.open(job.out).document("training")
+    assert training["attempts"] == 2
+    alone = Pack.open(uninterrupted).document("training")["usage"]["cpu_seconds"]
+    assert training["usage"]["cpu_seconds"] >= used + 0.5 * alone, "what the killed attempt used is not forgotten"
+    assert not (job.out / ".usage.json").exists()
 
 
 @pytest.mark.fault

@@ -81,6 +81,8 @@ def test_more_workers_give_the_same_bits(language, root, alone, workers):
     train(language, workers, root)
     assert documents(language.out) == documents(alone)
     assert not list(language.out.glob("failure*"))
+    used, by_one = (Pack.open(out).document("training")["usage"] for out in (language.out, alone))
+    assert used["peak_memory_bytes"] > 0.7 * workers * by_one["peak_memory_bytes"], "summed over the workers"
     segments = [Segment(**one) for one in Pack.open(alone).segments]
     assert [one.end_step for one in segments] == [4, 8, STEPS]
 

@@ -26,6 +26,7 @@ from mtac_assets.evaluation.language.suite import Tokens, run_suite
 from mtac_assets.evaluation.report import Report, publish_report
 from mtac_assets.provenance.digest import digest_json
 from mtac_assets.provenance.keys import report_key
+from mtac_assets.provenance.usage import Usage
 from mtac_assets.spec.errors import Finding
 from mtac_assets.spec.project import Project
 from mtac_assets.spec.resolved import ResolvedRecipe
@@ -107,6 +108,7 @@ def judge(
             "digest": digest_json({name: _digest(folder, name) for name in folder.sources}),
         },
         "seconds": watch.seconds,
+        "usage": Usage.so_far(sum(watch.seconds.values())).document(),
     }
     return document, _scores(losses)
 

@@ -129,6 +129,8 @@ def _train(
             _require_same_weights(folder, out)
             publish_folder(out, folder)
         names = [PACK_LIST, *listed_files(read_json(folder / PACK_LIST))]
+        used = read_json(folder / "training.json")["usage"]
+        recorder.values({f"usage/{name}": float(value) for name, value in used.items()})
         recorder.artifacts({f"model/{name}": folder / name for name in names})
     return dict(mlflow_metadata(recorder.finish()))
 
@@ -171,10 +173,20 @@ def _pack_metadata(model_id: str, fingerprint: str, folder: Path) -> dict[str, A
         "Model ID": model_id,
         "loss": curve.picture(training),
         "training": metadata.table(["steps", "epochs", "rows", "seconds", "rows/s", "peak MiB"], [cells]),
+        **_usage(training),
         "fingerprint": fingerprint,
         "weights digest": digests["weights_digest"],
         "pack": metadata.file_link(folder),
     }
+
+
+def _usage(training: dict[str, Any]) -> dict[str, Any]:
+    """Nothing for a pack of before usage was measured."""
+    if "usage" not in training:
+        return {}
+    used = training["usage"]
+    cells = [f"{used['cpu_seconds']:.1f}", f"{used['gpu_seconds']:.1f}", f"{used['bytes_written'] / 2**20:,.1f}"]
+    return {"usage": metadata.table(["CPU s", "GPU s", "MiB written", "attempts"], [[*cells, training["attempts"]]])}
 
 
 def _definition_metadata(place: "RecipePlace") -> dict[str, Any]:

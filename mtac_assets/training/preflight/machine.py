@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mtac_assets.provenance.usage import SECONDS_AN_HOUR, Usage, price
 from mtac_assets.training.preflight.facts import Facts
 from mtac_assets.training.preflight.registry import Judgement, check
 
@@ -80,8 +81,12 @@ def time(facts: Facts, judgement: Judgement) -> bool | None:
         "hours": float(f"{hours:.3g}"),
         "device_hours": float(f"{hours * facts.workers:.3g}"),
     }
-    if accounting.price_per_device_hour is not None:
-        judgement.evidence["cost"] = round(hours * facts.workers * accounting.price_per_device_hour, 2)
+    held = hours * facts.workers * SECONDS_AN_HOUR
+    threads = facts.training.threads
+    used = Usage(gpu_seconds=held) if facts.device.kind == "cuda" else Usage(cpu_seconds=held * threads)
+    cost = price(used, accounting)
+    if cost is not None:
+        judgement.evidence["cost"] = round(cost, 2)
     limit = facts.environment.limits.run_seconds
     judgement.evidence["limit_hours"] = round(limit / 3600, 3)
     if seconds * facts.steps > limit:

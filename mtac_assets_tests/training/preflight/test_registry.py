@@ -97,7 +97,7 @@ def test_a_thousand_million_parameters_are_counted_and_measured_without_memory(p
 def test_the_environment_prices_a_run_and_names_its_notice(project):
     environment = project.environment.model_copy(
         update={
-            "accounting": project.environment.accounting.model_copy(update={"price_per_device_hour": 3600.0}),
+            "accounting": project.environment.accounting.model_copy(update={"price_per_cpu_hour": 3600.0}),
             "limits": project.environment.limits.model_copy(update={"preemption_seconds": 1}),
         }
     )
