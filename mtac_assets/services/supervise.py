@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from mtac_assets.services.guard import command_line
 from mtac_assets.spec import clock
 from mtac_assets.spec.errors import Finding, MtacError
+from mtac_assets.training.launchers.guard import command_line
 
 START_SECONDS = 120.0
 STOP_SECONDS = 20.0

@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mtac_assets.services import health, local
-from mtac_assets.services.guard import command_line
 from mtac_assets.spec.environment import Mlflow
 from mtac_assets.spec.project import Project
 from mtac_assets.tracking.connection import connected
 from mtac_assets.tracking.description import DataInput, Training
 from mtac_assets.tracking.record import Outcome, Point, Recorder, flush
+from mtac_assets.training.launchers.guard import command_line
 from mtac_assets_tests.browser import Browser
 
 NOON = datetime(2013, 7, 15, 12, tzinfo=UTC)

@@ -18,11 +18,9 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mtac_assets.spec.errors import Finding
-from mtac_assets.training.errors import EXIT_STOPPED, TrainerKilled, failure_path, write_failure
+from mtac_assets.training.launchers.ended import GRACE_SECONDS, exit_code
 
 POLL_SECONDS = 0.02
-GRACE_SECONDS = 8.0
 LOOPBACK = "127.0.0.1"
 TRAINER = "mtac_assets.training"
 
@@ -49,13 +47,8 @@ def supervise(workers: int, child: Sequence[str], out: Path, run_id: str) -> int
 
     signal.signal(signal.SIGTERM, pass_on)
     try:
-        failed = _first_failure(children)
-        if failed is None:
-            return 0
-        code = children[failed].returncode
-        if code < 0:
-            _tell(out, run_id, failed, workers, code)
-        return code if code > 0 else 1
+        first = _first_failure(children)
+        return exit_code(out, run_id, [one.returncode for one in children], first)
     finally:
         for one in children:
             if one.poll() is None:
@@ -78,10 +71,7 @@ def places(environment: Mapping[str, str], rank: int, workers: int, address: str
 
 
 def _first_failure(children: Sequence[subprocess.Popen[bytes]]) -> int | None:
-    """Wait for all; the place of the first that ended badly, once the others had the time to notice. None where all is well.
-
-    Those that stop at SIGTERM all do so with the state saved, and none of them is to blame.
-    """
+    """Wait for all; the place of the first that was seen to end badly, once the others had the time to notice."""
     first: int | None = None
     noticed = 0.0
     while None in (codes := [one.poll() for one in children]):
@@ -91,29 +81,7 @@ def _first_failure(children: Sequence[subprocess.Popen[bytes]]) -> int | None:
         elif time.monotonic() - noticed > GRACE_SECONDS:
             break
         time.sleep(POLL_SECONDS)
-    ended = [rank for rank, one in enumerate(children) if one.returncode]
-    killed = [rank for rank in ended if children[rank].returncode < 0]
-    refused = [rank for rank in ended if children[rank].returncode not in (1, EXIT_STOPPED)]
-    return next(iter([*killed, *refused, *([first] if first is not None else []), *ended]), None)
-
-
-def _tell(out: Path, run_id: str, rank: int, workers: int, code: int) -> None:
-    name = signal.Signals(-code).name
-    hint = "; the system ends processes so when memory runs out" if -code == signal.SIGKILL else ""
-    error = TrainerKilled(
-        Finding(
-            f"worker {rank} of {workers} was ended by {name}{hint}",
-            str(out),
-            "an exit of its own",
-            "start it again, with as many or fewer workers: it goes on from the last checkpoint",
-        )
-    )
-    print(error, file=sys.stderr, flush=True)
-    out.mkdir(parents=True, exist_ok=True)
-    # The first worker may have failed only because of this one: what is told is the cause.
-    write_failure(out, run_id, error)
-    for other in range(1, workers):
-        failure_path(out, other).unlink(missing_ok=True)
+    return first
 
 
 def main() -> int:

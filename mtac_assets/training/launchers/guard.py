@@ -1,4 +1,4 @@
-"""`python -m mtac_assets.services.guard COMMAND …`: runs one service and ends it with everything that it started.
+"""`python -m mtac_assets.training.launchers.guard COMMAND …`: runs one service, or one worker, and ends it with everything that it started.
 
 The guard's standard input is a pipe that nobody writes to. When it closes, the supervisor wants the service to stop, or
 is dead, however it died (`kill -9` too): the kernel closes the pipe for it. The guard adopts the descendants whose own
