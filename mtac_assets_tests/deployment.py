@@ -205,12 +205,20 @@ class Deployment:
         """What the service's own health check says."""
         check = self.services[name]["healthcheck"]["test"]
         assert check[0] == "CMD"
-        command, folder, environment, identified = self._command(name, check[1:])
-        return (
-            subprocess.run(
-                command, cwd=folder, env=environment, capture_output=True, check=False, timeout=60, **identified
-            ).returncode
-            == 0
+        return self.execute(name, *check[1:]).returncode == 0
+
+    def execute(self, name: str, *command: str) -> subprocess.CompletedProcess[str]:
+        """`docker compose exec NAME COMMAND`."""
+        arguments, folder, environment, identified = self._command(name, list(command))
+        return subprocess.run(
+            arguments,
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            **identified,
         )
 
     def until_healthy(self, name: str, seconds: float = 120.0) -> None:

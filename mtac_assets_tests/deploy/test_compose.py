@@ -157,7 +157,7 @@ def test_only_the_proxy_and_the_services_own_addresses_listen(deployed: Deployme
 
 
 def test_a_line_finishes_while_each_service_is_killed_once(deployed: Deployment) -> None:
-    """Files land, sensors do the rest. Each service is killed when a run is at work, or at once where none is."""
+    """Files land, and sensors do the rest. Code server and database are killed in the middle of a run, which fails and is tried again."""
     for path in sorted((deployed.folder / "producer").iterdir()):
         shutil.copyfile(path, deployed.folder / path.name)
         (deployed.folder / path.name).rename(deployed.folder / "incoming" / path.name)
@@ -204,6 +204,16 @@ def test_a_line_finishes_while_each_service_is_killed_once(deployed: Deployment)
         return any(model.model_id in json.dumps(each) for each in found)
 
     until(delivered, "MLflow to know the model", 120, deployed)
+
+
+def test_the_doctor_finds_nothing_wrong(deployed: Deployment) -> None:
+    done = deployed.execute("code", "mtac", "doctor", "--json")
+    said = json.loads(done.stdout)
+    states = {part["name"]: part["state"] for part in said["parts"]}
+    assert states.pop("proxy") == "worrying", "its certificate is nobody's but its own"
+    assert set(states.values()) == {"good"}, said
+    assert {"image", "secrets", "databases", "artifacts", "services"} <= states.keys()
+    assert done.returncode == 0
 
 
 def test_no_secret_stands_where_others_can_read_it(deployed: Deployment) -> None:
