@@ -22,10 +22,14 @@ EVERYWHERE: dict[str, Examine] = {
 EMBEDDED: dict[str, Examine] = {"dagster": engines.dagster, "ports": engines.ports}
 
 
+def parts_of(project: Project) -> dict[str, Examine]:
+    """What there is to examine: on one machine the embedded engines, in a deployment its services."""
+    return EVERYWHERE | (server.PARTS if project.environment.server is not None else EMBEDDED)
+
+
 def examine(project: Project) -> Iterator[Part]:
     """Each part as it is examined. One that cannot be is bad, with the reason; the others are examined all the same."""
-    apart = project.environment.server is not None
-    for name, look in (EVERYWHERE | (server.PARTS if apart else EMBEDDED)).items():
+    for name, look in parts_of(project).items():
         try:
             yield look(project)
         except MtacError as error:
