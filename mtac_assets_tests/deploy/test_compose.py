@@ -26,7 +26,7 @@ from mtac_assets_tests.conftest import ROOT
 from mtac_assets_tests.deployment import DIGEST, Deployment
 from mtac_assets_tests.tides import make_project
 
-pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(900)]
 PASSWORD = "only in its file: %/@"
 PEOPLE = {"users": {"ada": "acts"}, "viewers": {"ada": "acts", "vera": "looks"}}
 ARRIVAL = "arrival: {active: true, every_seconds: 2, settle_seconds: 1, attempts: 5, backoff_minutes: 0.05}\n"
@@ -101,6 +101,12 @@ def runs(deployed: Deployment) -> list[dict[str, str]]:
     return found["runsOrError"].get("results", []) if found else []
 
 
+def lines(deployed: Deployment) -> list[str]:
+    """How the line's runs stand that have begun, newest first."""
+    begun = ("STARTED", "SUCCESS", "FAILURE")
+    return [run["status"] for run in runs(deployed) if run["jobName"] == "floods_line" and run["status"] in begun]
+
+
 def until(holds: Callable[[], bool], what: str, seconds: float, deployed: Deployment) -> None:
     began = time.monotonic()
     while not holds():
@@ -163,12 +169,11 @@ def test_a_line_finishes_while_each_service_is_killed_once(deployed: Deployment)
     for path in sorted((deployed.folder / "producer").iterdir()):
         shutil.copyfile(path, deployed.folder / path.name)
         (deployed.folder / path.name).rename(deployed.folder / "incoming" / path.name)
-    until(lambda: any(run["status"] == "STARTED" for run in runs(deployed)), "a run to start", 120, deployed)
+    until(lambda: bool(lines(deployed)), "the line to begin", 240, deployed)
     deployed.crash("code")
     for name in ("daemon", "mlflow", "webserver", "viewer", "courier", "proxy"):
         deployed.crash(name)
-        time.sleep(1)
-    until(lambda: "floods_line" in {run["jobName"] for run in runs(deployed)}, "the line to begin", 240, deployed)
+    until(lambda: len(lines(deployed)) == 2, "the line to begin again", 240, deployed)
     deployed.crash("postgres")
     until(lambda: len(refs.list_models(deployed.project, "floods")) == 1, "the model", 240, deployed)
     until(
@@ -180,6 +185,9 @@ def test_a_line_finishes_while_each_service_is_killed_once(deployed: Deployment)
     for name in deployed.processes:
         if "healthcheck" in deployed.services[name]:
             deployed.until_healthy(name)
+
+    assert lines(deployed)[0] == "SUCCESS"
+    assert lines(deployed)[-1] == "FAILURE", "the first was killed with its server"
 
     (model,) = refs.list_models(deployed.project, "floods")
     lock = sha256_file(ROOT / "constraints.txt")
