@@ -18,10 +18,13 @@ from typing import Any
 import psutil
 import pytest
 
+from mtac_assets.data.partitions import present
+from mtac_assets.orchestration.triggers.line_job import line_config
 from mtac_assets.provenance import refs
 from mtac_assets.provenance.digest import sha256_file
 from mtac_assets.provenance.git import Repository
 from mtac_assets.provenance.snapshot import private_index, take_snapshot
+from mtac_assets_tests import running
 from mtac_assets_tests.conftest import ROOT
 from mtac_assets_tests.deployment import DIGEST, Deployment
 from mtac_assets_tests.tides import make_project
@@ -30,12 +33,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(900)]
 PASSWORD = "only in its file: %/@"
 PEOPLE = {"users": {"ada": "acts"}, "viewers": {"ada": "acts", "vera": "looks"}}
 ARRIVAL = "arrival: {active: true, every_seconds: 2, settle_seconds: 1, attempts: 5, backoff_minutes: 0.05}\n"
-TRIGGERS = """triggers:
-  active: true
-  upstream: true
-  cooldown_hours: 0
-  backoff: {attempts: 5, first_minutes: 0.05}
-"""
+DAYS, AS_OF = 9, "2024-01-08"  # just enough for one model
 RUNS = "{ runsOrError { ... on Runs { results { runId jobName status } } } }"
 LAUNCH = """mutation Launch($params: ExecutionParams!) { launchRun(executionParams: $params) {
   __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } ... on UnauthorizedError { message } } }"""
@@ -48,10 +46,8 @@ def deployed() -> Iterator[Deployment]:
     landing = folder / "incoming"
     landing.mkdir()
     (made.root / "incoming").rename(folder / "producer")
-    dataset, recipe = made.datasets()["tides"], made.recipes()["floods"]
+    dataset = made.datasets()["tides"]
     dataset.write_text(dataset.read_text().replace("url: incoming", f"url: file://{landing}") + ARRIVAL)
-    text = recipe.read_text()
-    recipe.write_text(text[: text.index("triggers:")] + TRIGGERS)
     deployment = Deployment(folder, made.root)
     deployment.build()
     deployment.make_secrets(PEOPLE, PASSWORD)
@@ -85,10 +81,12 @@ def asked(
         return error.code, error.read()
 
 
-def launch(deployed: Deployment, job: str, *tags: tuple[str, str]) -> dict[str, Any]:
+def launch(deployed: Deployment, job: str, config: Any = None, *tags: tuple[str, str]) -> dict[str, Any]:
+    """The page's question that launches a job."""
     selector = {"repositoryLocationName": deployed.project.package, "repositoryName": "__repository__", "jobName": job}
     labels = {"tags": [{"key": key, "value": value} for key, value in tags]}
-    return {"query": LAUNCH, "variables": {"params": {"selector": selector, "executionMetadata": labels}}}
+    params = {"selector": selector, "runConfigData": config or {}, "executionMetadata": labels}
+    return {"query": LAUNCH, "variables": {"params": params}}
 
 
 def runs(deployed: Deployment) -> list[dict[str, str]]:
@@ -101,10 +99,21 @@ def runs(deployed: Deployment) -> list[dict[str, str]]:
     return found["runsOrError"].get("results", []) if found else []
 
 
-def lines(deployed: Deployment) -> list[str]:
-    """How the line's runs stand that have begun, newest first."""
-    begun = ("STARTED", "SUCCESS", "FAILURE")
-    return [run["status"] for run in runs(deployed) if run["jobName"] == "floods_line" and run["status"] in begun]
+def statuses(deployed: Deployment, job: str) -> list[str]:
+    """How the job's runs stand, newest first."""
+    return [run["status"] for run in runs(deployed) if run["jobName"] == job]
+
+
+def ask_for_the_model(deployed: Deployment) -> bool:
+    """A person launches the line through the proxy, unless one is at work or done. Whether the model is there."""
+    if len(refs.list_models(deployed.project, "floods")) == 1 and statuses(deployed, "floods_line")[:1] == ["SUCCESS"]:
+        return True
+    if all(status == "FAILURE" for status in statuses(deployed, "floods_line")):
+        with suppress(urllib.error.URLError, OSError):
+            config = line_config("floods", AS_OF)
+            asked(deployed, "/graphql", "ada", launch(deployed, "floods_line", config), Origin=deployed.url)
+            time.sleep(2)
+    return False
 
 
 def until(holds: Callable[[], bool], what: str, seconds: float, deployed: Deployment) -> None:
@@ -145,7 +154,7 @@ def test_another_site_cannot_use_a_persons_log_in(deployed: Deployment) -> None:
 
 def test_the_read_only_page_cannot_launch_anything(deployed: Deployment) -> None:
     day = ("dagster/asset_partition_range_start", "2024-01-01"), ("dagster/asset_partition_range_end", "2024-01-01")
-    status, content = asked(deployed, "/view/graphql", "vera", launch(deployed, "tides_ingest", *day))
+    status, content = asked(deployed, "/view/graphql", "vera", launch(deployed, "tides_ingest", None, *day))
     assert status != 200 or json.loads(content)["data"]["launchRun"]["__typename"] == "UnauthorizedError"
     assert runs(deployed) == []
     status, content = asked(deployed, "/view/graphql", "vera", {"query": RUNS})
@@ -165,17 +174,20 @@ def test_only_the_proxy_and_the_services_own_addresses_listen(deployed: Deployme
 
 
 def test_a_line_finishes_while_each_service_is_killed_once(deployed: Deployment) -> None:
-    """Files land, and sensors do the rest. Code server and database are killed in the middle of a run, which fails and is tried again."""
-    for path in sorted((deployed.folder / "producer").iterdir()):
-        shutil.copyfile(path, deployed.folder / path.name)
-        (deployed.folder / path.name).rename(deployed.folder / "incoming" / path.name)
-    until(lambda: bool(lines(deployed)), "the line to begin", 240, deployed)
+    """Files land and the sensor brings them in; the code server is killed meanwhile, and the sensor asks again. A person launches the
+    line; everything else is killed in the middle of it. A line that a crash of the database failed is launched again."""
+    for path in sorted((deployed.folder / "producer").iterdir())[:DAYS]:
+        running.drop(path, deployed.folder / "incoming")
+    until(lambda: "STARTED" in statuses(deployed, "tides_ingest"), "an ingest to begin", 120, deployed)
     deployed.crash("code")
-    for name in ("daemon", "mlflow", "webserver", "viewer", "courier", "proxy"):
+    until(lambda: len(present(deployed.project.state.data, "tides")) == DAYS, "all days", 240, deployed)
+    assert "FAILURE" in statuses(deployed, "tides_ingest"), "the first was killed with its server"
+    until(
+        lambda: ask_for_the_model(deployed) or "STARTED" in statuses(deployed, "floods_line"), "the line", 120, deployed
+    )
+    for name in ("mlflow", "viewer", "courier", "daemon", "webserver", "proxy", "postgres"):
         deployed.crash(name)
-    until(lambda: len(lines(deployed)) == 2, "the line to begin again", 240, deployed)
-    deployed.crash("postgres")
-    until(lambda: len(refs.list_models(deployed.project, "floods")) == 1, "the model", 240, deployed)
+    until(lambda: ask_for_the_model(deployed), "the model", 240, deployed)
     until(
         lambda: bool(found := runs(deployed)) and all(run["status"] in ("SUCCESS", "FAILURE") for run in found),
         "no run to be left open",
@@ -186,15 +198,12 @@ def test_a_line_finishes_while_each_service_is_killed_once(deployed: Deployment)
         if "healthcheck" in deployed.services[name]:
             deployed.until_healthy(name)
 
-    assert lines(deployed)[0] == "SUCCESS"
-    assert lines(deployed)[-1] == "FAILURE", "the first was killed with its server"
-
     (model,) = refs.list_models(deployed.project, "floods")
     lock = sha256_file(ROOT / "constraints.txt")
     assert model.image == {"commit": deployed.commit, "lock": lock, "digest": DIGEST}
     assert model.code == deployed.commit
     assert not model.dirty
-    assert model.trigger == "upstream"
+    assert model.trigger == "person"
     assert deployed.project.environment.server is not None
     bare = Repository.at(Path(deployed.project.environment.server.repository))
     assert bare.top is None
