@@ -32,8 +32,8 @@ MODULES = (
     "replay",
     "language",
 )
-BY_NAME_ONLY = ("gpu",)
-"""Wants what not every machine has; `make bench-gpu` names it."""
+BY_NAME_ONLY = ("gpu", "deploy")
+"""Want what not every machine has: a GPU; PostgreSQL and nginx."""
 RESULTS = Path(__file__).parent / "results"
 
 

@@ -3,13 +3,12 @@
 What an engine for containers would do is done here: variables interpolated, paths of volumes and secrets, ports and host names mapped
 to this machine's, the commands started in the order of their conditions, and started again after a crash. What is mapped must
 stand in the files exactly as the compose file has it, so a drift between the two fails. Images are what the Dockerfile
-says: its variables, its entry point, the folders that its own script lays out. Isolation alone is not shown here: users, read-only
+says: its variables, its working folder, the folders that its own script lays out. Isolation alone is not shown here: users, read-only
 file systems and networks.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -56,14 +55,14 @@ def compose(variables: Mapping[str, str]) -> dict[str, Any]:
     return yaml.safe_load(interpolate(COMPOSE.read_text(), variables))
 
 
-def dockerfile_settings() -> tuple[dict[str, str], list[str], str]:
-    """ENV, ENTRYPOINT and WORKDIR of the image that runs."""
+def dockerfile_settings() -> tuple[dict[str, str], str]:
+    """ENV and WORKDIR of the image that runs."""
     text = DOCKERFILE.read_text().replace("\\\n", " ")
     text = text[text.index(" AS base") :]
     (variables,) = re.findall(r"^ENV (.+)$", text, re.MULTILINE)
-    (entry,) = re.findall(r"^ENTRYPOINT (.+)$", text, re.MULTILINE)
     (folder,) = re.findall(r"^WORKDIR (.+)$", text, re.MULTILINE)
-    return dict(pair.split("=", 1) for pair in variables.split()), json.loads(entry), folder
+    assert "ENTRYPOINT" not in text, "commands are whole"
+    return dict(pair.split("=", 1) for pair in variables.split()), folder
 
 
 def replace_once(text: str, old: str, new: str) -> str:
@@ -100,7 +99,7 @@ class Deployment:
             self.ports[name] = free_port()
         ((published, _),) = [each.split(":") for each in self.services["proxy"]["ports"]]
         self.ports["proxy"] = int(published)
-        self.image_variables, self.entry, self.workdir = dockerfile_settings()
+        self.image_variables, self.workdir = dockerfile_settings()
 
     @property
     def url(self) -> str:
@@ -205,12 +204,20 @@ class Deployment:
         """What the service's own health check says."""
         check = self.services[name]["healthcheck"]["test"]
         assert check[0] == "CMD"
-        command, folder, environment, identified = self._command(name, check[1:])
-        return (
-            subprocess.run(
-                command, cwd=folder, env=environment, capture_output=True, check=False, timeout=60, **identified
-            ).returncode
-            == 0
+        return self.execute(name, *check[1:]).returncode == 0
+
+    def execute(self, name: str, *command: str) -> subprocess.CompletedProcess[str]:
+        """`docker compose exec NAME COMMAND`."""
+        arguments, folder, environment, identified = self._command(name, list(command))
+        return subprocess.run(
+            arguments,
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            **identified,
         )
 
     def until_healthy(self, name: str, seconds: float = 120.0) -> None:
@@ -245,10 +252,7 @@ class Deployment:
         service = self.services[name]
         if name == "postgres":
             self._initialise(service)
-        return self._command(name, [*self._entry(service), *service["command"]])
-
-    def _entry(self, service: Mapping[str, Any]) -> list[str]:
-        return self.entry if service["image"] == REFERENCE else []
+        return self._command(name, service["command"])
 
     def _command(self, name: str, command: list[str]) -> tuple[list[str], Path, dict[str, str], dict[str, Any]]:
         """A command of a service's container, as it runs here."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+
+from mtac_assets.orchestration.sizes import pod_tags
 
 if TYPE_CHECKING:
     from mtac_assets.orchestration.place import DatasetPlace, RecipePlace
@@ -84,16 +87,16 @@ def train_job(place: RecipePlace) -> Any:
         selection=[place.key(asset) for asset in trained_assets(place.is_language)],
         description=f"Train and evaluate `{place.name}` for one as-of date.",
         tags={RECIPE_TAG: place.name},
-        run_tags=_limits(place.project) | {RECIPE_TAG: place.name},
+        run_tags=_limits(place.project) | pod_tags(place.project, place.recipe) | {RECIPE_TAG: place.name},
         executor_def=executor(place.project),
     )
 
 
 def reproduce_job(place: RecipePlace) -> Any:
     """Train one recorded model again from its commit, and compare."""
-    return _job(
-        place, [place.key("reproduction")], "reproduce", f"Rebuild a model of `{place.name}` and compare all bits."
-    )
+    description = f"Rebuild a model of `{place.name}` and compare all bits."
+    pod = pod_tags(place.project, place.recipe)
+    return _job(place, [place.key("reproduction")], "reproduce", description, pod)
 
 
 def promote_job(place: RecipePlace) -> Any:
@@ -114,13 +117,19 @@ def watch_jobs(place: RecipePlace) -> list[Any]:
     return jobs
 
 
-def _job(place: RecipePlace, assets: list[dg.AssetKey], verb: str, description: str) -> Any:
+def _job(
+    place: RecipePlace,
+    assets: list[dg.AssetKey],
+    verb: str,
+    description: str,
+    run_tags: Mapping[str, str] | None = None,
+) -> Any:
     return dg.define_asset_job(
         f"{place.name}_{verb}",
         selection=assets,
         description=description,
         tags={RECIPE_TAG: place.name},
-        run_tags=_limits(place.project) | {RECIPE_TAG: place.name},
+        run_tags=_limits(place.project) | dict(run_tags or {}) | {RECIPE_TAG: place.name},
         executor_def=executor(place.project),
     )
 

@@ -164,6 +164,29 @@ class Server(Spec):
     addresses: Addresses = Field(description="Where the services find one another.")
 
 
+Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|Ki|Mi|Gi|Ti)?$")]
+
+
+class Size(Spec):
+    """What a training of one class asks of Kubernetes. It is given what it asks for, and no more memory."""
+
+    cpu: Quantity = Field(description="Processors, such as `2` or `500m`.")
+    memory: Quantity = Field(description="Memory, such as `8Gi`.")
+    gpus: Annotated[int, Field(ge=0)] = Field(default=0, description="Graphics processors.")
+    gpu_resource: str = Field(default="nvidia.com/gpu", description="What the cluster calls them.")
+    spot: bool = Field(
+        default=False,
+        description="May be moved off its machine, or lose it; another run goes on from the checkpoint.",
+    )
+    node_labels: dict[str, str] = Field(default_factory=dict, description="Labels of the machines it may run on.")
+    tolerations: tuple[str, ...] = Field(
+        default=(), description="Keys of taints that it tolerates, such as a spot pool's."
+    )
+    deadline_seconds: Count | None = Field(
+        default=None, description="A pod that takes longer is ended by the cluster; null: limits.run_seconds decides."
+    )
+
+
 Webhook = Annotated[str, Field(pattern=r"^https?://[^\s/?#]+[^\s]*$")]
 
 
@@ -179,6 +202,9 @@ class Environment(Spec):
     ports: Ports = Field(default_factory=Ports, description="Ports on loopback.")
     launcher: Launcher = Field(default_factory=Launcher, description="Where training runs.")
     limits: Limits = Field(description="What keeps one run from harming the others.")
+    sizes: dict[Name, Size] = Field(
+        default_factory=dict, description="Resources by a recipe's `size`, on Kubernetes; empty: the launcher's own."
+    )
     accounting: Accounting = Field(default_factory=Accounting, description="What time and money are estimated from.")
     retention: Retention = Field(default_factory=Retention, description="How long what runs leave behind is kept.")
     promotion: Promotion = Field(description="What a promotion needs beyond the recipe's gates.")

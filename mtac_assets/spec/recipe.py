@@ -357,6 +357,10 @@ class Recipe(Spec):
     name: Name = Field(description="The recipe's name, and its folder's.")
     description: str = Field(default="", description="What the model answers, in a sentence.")
     owner: Owner | None = Field(default=None, description="team:NAME or an e-mail address.")
+    size: Name = Field(
+        default="standard",
+        description="Class of the resources its training asks for, as the environment's `sizes` say; changes no bit.",
+    )
     data: Data = Field(description="Which datasets the model learns from.")
     window: Window | None = Field(
         default=None, description="Days to train, validate and test on; null for a recipe without time."

@@ -23,7 +23,7 @@ ALL = "all"  # the partition key of a dataset without time
 DECIDED = ("as_of", "history_start", "overrides", "folder")
 
 # Fields of the document that decide no weight.
-NOT_IDENTITY = ("gates", "triggers", "description", "owner", "overrides", "folder")
+NOT_IDENTITY = ("gates", "triggers", "description", "owner", "size", "overrides", "folder")
 
 
 @dataclass(frozen=True, slots=True)

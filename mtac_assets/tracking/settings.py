@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
 
 LOOPBACK = "127.0.0.1"
-MLFLOW_PREFIX = "/mlflow"  # where a deployment's proxy shows MLflow's pages; its API for programs stays at the root
+MLFLOW_PREFIX = "/mlflow"  # in a deployment: below it MLflow serves its pages and its API, to the proxy and within
 MODEL_VIEW = "?workflowType=machine_learning"
 # `file:` stores are left out: they append a metric again on every replay, so a recording could not be retried safely.
 SUPPORTED_SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")
@@ -39,7 +39,7 @@ def tracking_uri(project: Project) -> str:
     """The environment's MLflow, the deployment's own, or SQLite under the state. Raises TrackingError for a kind of store we cannot retry on."""
     uri, server = project.environment.mlflow.tracking_uri, project.environment.server
     if server is not None:
-        return f"http://{server.addresses.mlflow.host}:{server.addresses.mlflow.port}"
+        return f"http://{server.addresses.mlflow.host}:{server.addresses.mlflow.port}{MLFLOW_PREFIX}"
     if uri is None:
         return f"sqlite:///{(project.state.mlflow / 'mlflow.db').absolute()}"
     scheme = urlsplit(uri).scheme.partition("+")[0]

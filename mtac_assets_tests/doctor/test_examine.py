@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from mtac_assets.doctor import machine
-from mtac_assets.doctor.examine import PARTS, examine
+from mtac_assets.doctor.examine import examine, parts_of
 from mtac_assets.doctor.part import Part
 from mtac_assets.orchestration.instance import prepare_dagster_home
 from mtac_assets.provenance import ledger
@@ -31,7 +31,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 def part(project: Project, name: str) -> Part:
-    return PARTS[name](project)
+    return parts_of(project)[name](project)
 
 
 def error(found: Part) -> str:
@@ -46,7 +46,7 @@ def refs(project: Project) -> str:
 def test_a_fresh_project_is_fit_and_stays_as_it_was(project: Project) -> None:
     before = refs(project)
     parts = list(examine(project))
-    assert [one.name for one in parts] == list(PARTS)
+    assert [one.name for one in parts] == list(parts_of(project))
     assert [one for one in parts if one.state == "bad"] == []
     assert refs(project) == before
     left = [path.name for path in project.state.root.rglob("*") if "doctor" in path.name]

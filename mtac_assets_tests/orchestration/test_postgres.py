@@ -13,9 +13,9 @@ import pytest
 
 from mtac_assets.orchestration import instance as homes
 from mtac_assets.services.database import DatabaseDown, SecretMissing, asked, connected
-from mtac_assets.spec.environment import Address, Addresses, Server
-from mtac_assets.spec.project import Project, find_project
+from mtac_assets.spec.project import Project
 from mtac_assets_tests.postgres import PASSWORD, Postgres, postgres
+from mtac_assets_tests.served import served as server_project
 
 OPEN = """
 from mtac_assets.orchestration import instance as homes
@@ -34,28 +34,11 @@ def database() -> Iterator[Postgres]:
 
 @pytest.fixture
 def served(project: Project, database: Postgres, tmp_path: Path) -> Project:
-    """The small project in a server environment of its own, as a file, so that other processes find it."""
+    """The small project in a server environment of its own."""
     for name in ("dagster", "mlflow"):
         database.ask(f"drop database if exists {name} with (force)")
         database.ask(f"create database {name}")
-    server = Server(
-        page="https://mtac.example.org",
-        postgres=database.settings,
-        repository=str(tmp_path / "repository.git"),
-        artifacts=str(tmp_path / "artifacts"),
-        addresses=Addresses(
-            **{name: Address(host=name, port=4000) for name in ("code", "webserver", "viewer", "mlflow")}
-        ),
-    )
-    changed = project.environment.model_copy(
-        update={
-            "server": server,
-            "state": str(tmp_path / "state"),
-            "data": project.environment.data.model_copy(update={"remote": str(tmp_path / "store")}),
-        }
-    )
-    (project.environments / "local.yaml").write_text(changed.model_dump_json())
-    return find_project(project.root)
+    return server_project(project, tmp_path, database.settings)
 
 
 @dg.op

@@ -15,6 +15,7 @@ import dagster as dg
 from mtac_assets.orchestration.dead_runs import sign
 from mtac_assets.orchestration.errors import as_failure
 from mtac_assets.orchestration.jobs import MAX_RUNTIME_TAG, RECIPE_TAG, line_name
+from mtac_assets.orchestration.sizes import pod_tags
 from mtac_assets.orchestration.triggers.sources import pending_sources
 from mtac_assets.orchestration.triggers.tags import ACTOR_TAG, EVIDENCE_TAG, PERSON, REASON_TAG, TRIGGER_TAG
 from mtac_assets.spec.load import load_recipe
@@ -74,7 +75,11 @@ def line_job(place: "RecipePlace") -> dg.JobDefinition:
         name=line_name(name),
         description=f"Bring `{name}` up to date for one as-of date: ingest, features, training, report.",
         tags={RECIPE_TAG: name},
-        run_tags={RECIPE_TAG: name, MAX_RUNTIME_TAG: str(STAGES * project.environment.limits.run_seconds)},
+        run_tags={
+            **pod_tags(project, place.recipe),
+            RECIPE_TAG: name,
+            MAX_RUNTIME_TAG: str(STAGES * project.environment.limits.run_seconds),
+        },
         executor_def=dg.in_process_executor,
     )
     def line() -> None:
