@@ -16,6 +16,7 @@ PARTS: dict[str, Examine] = {
     "clock": machine.time,
     "git": records.git,
     "ledger": records.decisions,
+    "approvals": records.approvals,
     "remote": records.remote,
     "dagster": engines.dagster,
     "mlflow": engines.mlflow,
