@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 import subprocess
 import tempfile
@@ -24,7 +23,7 @@ from mtac_assets.provenance.store import Pointer, Store
 from mtac_assets.spec.load import load_recipe
 from mtac_assets.spec.project import Project
 
-MANY, OBJECT_BYTES = int(os.environ.get("N", "1000")), 40_000
+MANY, OBJECT_BYTES = 1000, 40_000
 
 
 def measure() -> list[Figure]:
