@@ -100,7 +100,7 @@ PROVE_AS_OF  ?= 2013-03-01
 prove:  ## doctor, and the line from end to end on a small window; what it proves goes into proved.json
 	@$(REACH); $(SERVER) $(COMPOSE) exec -T code python -m mtac_assets.cli doctor
 	@$(REACH); $(SERVER) $(COMPOSE) exec -T code python -m mtac_assets.cli run $(PROVE_RECIPE) --as-of $(PROVE_AS_OF) \
-	  --set window.train_days=28 --set window.test_days=7 --set window.history_days=7 --set training.epochs=1
+	  --set window.train_days=28 --set window.test_days=7 --set training.epochs=1
 	@$(PYTHON) deploy/same_image.py --proved proved.json --deploy $(DEPLOY) --write $$(git rev-parse HEAD)
 
 same-image:  ## refuse every image but the one that was proved on staging (PROVED=FILE DEPLOY=IMAGE@sha256:...)
