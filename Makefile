@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 STAMP_DEV := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test test-full test-faults up bench bench-gpu bench-monitoring lint format schema constraints clean
+.PHONY: help install install-dev demo test test-full test-faults up bench bench-gpu bench-monitoring lint types smoke definitions check recipe-diff audit image same-image deploy prove format schema constraints clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,11 +53,58 @@ bench-monitoring: $(STAMP_DEV)  ## drift: false alarms, power, speed; the gate: 
 bench-gpu: $(STAMP_DEV)  ## GPT-2 124M on one GPU; says so where there is none
 	@$(BIN)/python -m benchmarks gpu
 
-lint: $(STAMP_DEV)  ## ruff, pyright, import rules
+lint: $(STAMP_DEV) types  ## ruff, pyright, import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/lint-imports
+
+types: $(STAMP_DEV)  ## pyright alone
 	@$(BIN)/pyright
+
+smoke: $(STAMP_DEV)  ## contracts on a few days, a first step with a finite loss, one batch learnt by heart, of each shipped recipe
+	@$(BIN)/python -m deploy.smoke
+
+definitions: $(STAMP_DEV)  ## does Dagster load all definitions, in every environment?
+	@for environment in $(notdir $(basename $(wildcard mtac_assets/environments/*.yaml))); do \
+	  APP_ENV=$$environment $(BIN)/python -m dagster definitions validate -m mtac_assets.definitions --log-level warning || exit 1; done
+
+check: $(STAMP_DEV)  ## every recipe, dataset and environment well-formed; language models' preflight
+	@$(BIN)/python -m mtac_assets.cli check
+	@for recipe in $(notdir $(patsubst %/recipe.yaml,%,$(wildcard mtac_assets/defs/*/recipe.yaml))); do \
+	  $(BIN)/python -m mtac_assets.cli check $$recipe --workers 1 --device cpu || exit 1; done
+
+BASE ?= origin/main
+recipe-diff: $(STAMP_DEV)  ## what changes in recipes against BASE, as Markdown
+	@$(BIN)/python -m deploy.recipe_diff $(BASE)
+
+audit: $(STAMP_DEV)  ## licences and known vulnerabilities of the pinned stack
+	@$(BIN)/python -m deploy.audit $(AUDIT)
+
+image:  ## build the image once and push it; its digest goes into image-digest (IMAGE=registry/name)
+	@test -n "$(IMAGE)" || { echo "make image IMAGE=registry/name"; exit 2; }
+	docker build -f deploy/Dockerfile --build-arg COMMIT=$$(git rev-parse HEAD) \
+	  --build-arg LOCK=$$(sha256sum constraints.txt | cut -d ' ' -f 1) -t $(IMAGE):$$(git rev-parse HEAD) .
+	docker push --quiet $(IMAGE):$$(git rev-parse HEAD)
+	docker inspect --format '{{index .RepoDigests 0}}' $(IMAGE):$$(git rev-parse HEAD) > image-digest
+
+# On the server that DOCKER_HOST names (ssh://user@host; SSH_KEY: the key, where no agent holds it).
+COMPOSE = docker compose -f deploy/compose.yaml -p mtac-$(ENVIRONMENT)
+REACH   = if [ -n "$$SSH_KEY" ]; then eval "$$(ssh-agent -s)" > /dev/null; trap 'ssh-agent -k > /dev/null' EXIT; printf '%s\n' "$$SSH_KEY" | ssh-add -q -; fi
+SERVER  = MTAC_ENVIRONMENT=$(ENVIRONMENT) MTAC_IMAGE_REFERENCE=$(DEPLOY) MTAC_IMAGE_EXPECTED=$(lastword $(subst @, ,$(DEPLOY)))
+
+deploy:  ## bring up all services of an image by digest, and wait until they are healthy (ENVIRONMENT, DEPLOY=IMAGE@sha256:...)
+	@$(REACH); $(SERVER) $(COMPOSE) pull --quiet && $(SERVER) $(COMPOSE) up --detach --wait --wait-timeout 600 --remove-orphans
+
+PROVE_RECIPE ?= flight_delays
+PROVE_AS_OF  ?= 2013-03-01
+prove:  ## doctor, and the line from end to end on a small window; what it proves goes into proved.json
+	@$(REACH); $(SERVER) $(COMPOSE) exec -T code python -m mtac_assets.cli doctor
+	@$(REACH); $(SERVER) $(COMPOSE) exec -T code python -m mtac_assets.cli run $(PROVE_RECIPE) --as-of $(PROVE_AS_OF) \
+	  --set window.train_days=28 --set window.test_days=7 --set training.epochs=1
+	@$(PYTHON) deploy/same_image.py --proved proved.json --deploy $(DEPLOY) --write $$(git rev-parse HEAD)
+
+same-image:  ## refuse every image but the one that was proved on staging (PROVED=FILE DEPLOY=IMAGE@sha256:...)
+	@$(PYTHON) deploy/same_image.py --proved $(PROVED) --deploy $(DEPLOY)
 
 format: $(STAMP_DEV)  ## apply ruff's fixes and format
 	@$(BIN)/ruff check --fix .

@@ -23,6 +23,8 @@ MODULES = (
     "evaluation",
     "orchestration",
     "provenance",
+    "backup",
+    "ledger",
     "reproduction",
     "line",
     "quality",

@@ -60,18 +60,18 @@ def measure() -> list[Figure]:
 
 def _no_op(folder: Path) -> list[Figure]:
     """`mtac plan` and `mtac run` with nothing to do, against `dvc repro` with nothing to do."""
-    project = _clone(folder / "no_op")
+    project = clone(folder / "no_op")
     resolved = load_recipe(project, RECIPE, (), AS_OF)
-    _fill(project, resolved, PARTITION_BYTES)
-    pack, report = _seal(project, resolved)
+    fill(project, resolved, PARTITION_BYTES)
+    pack, report = seal(project, resolved)
     record_model(project, resolved, pack, report, trigger="bench")
     _age(project.state.root)
     assert plan(project, resolved).up_to_date, plan(project, resolved).document()
     pipeline = _dvc_pipeline(folder / "pipeline")
     figures: list[Figure] = []
     for verb in ("plan", "run"):
-        asked = _mtac(project.root, verb, RECIPE, "--as-of", AS_OF.isoformat(), "--json")
-        repeated = _process(asked, project.root), _process(_dvc("repro"), pipeline)
+        asked = mtac(project.root, verb, RECIPE, "--as-of", AS_OF.isoformat(), "--json")
+        repeated = process(asked, project.root), process(_dvc("repro"), pipeline)
         ours, theirs, ratio = interleaved(*repeated, rounds=ROUNDS)
         detail = f"{ours:.3f} s against {theirs:.3f} s, {ROUNDS} rounds of processes"
         figures.append(Figure(f"no-op `mtac {verb}` / no-op `dvc repro`", ratio, at_most=0.5, detail=detail))
@@ -83,8 +83,8 @@ def _many_files(folder: Path) -> list[Figure]:
     """A no-op plan over 20,000 partitions against `dvc status` over 20,000 files."""
     project = _long_project(folder / "long")
     resolved = load_recipe(project, "demand", (), date(2024, 1, 1))
-    _fill(project, resolved, 200)
-    pack, _ = _seal(project, resolved, weights=1000)
+    fill(project, resolved, 200)
+    pack, _ = seal(project, resolved, weights=1000)
     subprocess.run(["git", "update-ref", MODELS + pack.name, "HEAD"], cwd=project.root, check=True)
     _age(project.state.root)
     assert plan(project, resolved).up_to_date, plan(project, resolved).document()["steps"]
@@ -93,9 +93,9 @@ def _many_files(folder: Path) -> list[Figure]:
     for number in range(MANY_FILES):
         (tracked / "data" / f"{number}.bin").write_bytes(b"%d" % number)
     for arguments in (("init", "-q", "--no-scm"), ("add", "-q", "data"), ("status", "-q")):
-        _process(_dvc(*arguments), tracked)()
-    asked = _mtac(project.root, "plan", "demand", "--as-of", "2024-01-01", "--json")
-    ours, theirs, ratio = interleaved(_process(asked, project.root), _process(_dvc("status"), tracked), rounds=5)
+        process(_dvc(*arguments), tracked)()
+    asked = mtac(project.root, "plan", "demand", "--as-of", "2024-01-01", "--json")
+    ours, theirs, ratio = interleaved(process(asked, project.root), process(_dvc("status"), tracked), rounds=5)
     detail = (
         f"{ours:.3f} s for {MANY_FILES:,} partitions, three files each, against {theirs:.3f} s for {MANY_FILES:,} files"
     )
@@ -104,13 +104,13 @@ def _many_files(folder: Path) -> list[Figure]:
 
 def _recording(folder: Path) -> list[Figure]:
     """ID, commit and objects of a model whose data was never recorded before, and of the next one."""
-    project = _clone(folder / "recording")
+    project = clone(folder / "recording")
     seconds: list[float] = []
     for seed in range(5):
         resolved = load_recipe(project, RECIPE, (f"training.seed={seed}",), AS_OF)
         if seed == 0:
-            _fill(project, resolved, PARTITION_BYTES)
-        pack, report = _seal(project, resolved)
+            fill(project, resolved, PARTITION_BYTES)
+        pack, report = seal(project, resolved)
         seconds.append(timed(lambda r=resolved, p=pack, q=report: record_model(project, r, p, q, trigger="bench")))
     detail = f"{CHECKPOINTS + 1} × {WEIGHTS_BYTES // 1_000_000} MB and 196 partitions; the next model takes {statistics.median(seconds[1:]):.2f} s"
     return [Figure("recording the first model", seconds[0], "s", at_most=2.0, detail=detail)]
@@ -118,28 +118,28 @@ def _recording(folder: Path) -> list[Figure]:
 
 def _many_models(folder: Path) -> list[Figure]:
     """`mtac models` and `mtac show` among ten thousand, each reference a file of its own (the slow case)."""
-    project = _clone(folder / "many")
+    project = clone(folder / "many")
     resolved = load_recipe(project, RECIPE, (), AS_OF)
-    _fill(project, resolved, 100)
-    pack, report = _seal(project, resolved, weights=1000)
+    fill(project, resolved, 100)
+    pack, report = seal(project, resolved, weights=1000)
     record_model(project, resolved, pack, report, trigger="bench")
     repository = Repository.at(project.root)
     summary = refs.find_model(repository, pack.name)
     tree = repository.text("rev-parse", f"{summary.commit}^{{tree}}")
     document = json.loads(summary.line())
     commits = repository.text("fast-import", "--quiet", "--done", data=_stream(document, tree)).split()
-    commands = "".join(f"create {MODELS}{_other_id(number)} {commit}\n" for number, commit in enumerate(commits))
+    commands = "".join(f"create {MODELS}{other_id(number)} {commit}\n" for number, commit in enumerate(commits))
     repository.run("update-ref", "--stdin", data=commands.encode())
     figures: list[Figure] = []
     for verb, arguments in (("models", ["--limit", "20"]), ("show", [pack.name])):
-        asked = _process(_mtac(project.root, verb, *arguments, "--json"), project.root)
+        asked = process(mtac(project.root, verb, *arguments, "--json"), project.root)
         asked()
         seconds = statistics.median(timed(asked) for _ in range(5))
         figures.append(Figure(f"`mtac {verb}` among {MANY_MODELS:,} models", seconds, "s", at_most=1.0))
     return figures
 
 
-def _other_id(number: int) -> str:
+def other_id(number: int) -> str:
     return f"{RECIPE}-{hashlib.sha256(b'%d' % number).hexdigest()[:12]}"
 
 
@@ -148,7 +148,7 @@ def _stream(document: dict[str, Any], tree: str) -> bytes:
     parts: list[bytes] = []
     for number in range(1, MANY_MODELS + 1):
         line = canonical_json(
-            document | {"model_id": _other_id(number - 1), "created_at": f"2024-01-01T00:00:00.{number:06}+00:00"}
+            document | {"model_id": other_id(number - 1), "created_at": f"2024-01-01T00:00:00.{number:06}+00:00"}
         )
         message = b"a model\n\n" + line + b"\n"
         head = b"commit refs/heads/bench\nmark :%d\ncommitter mtac <mtac@localhost> 0 +0000\n" % number
@@ -157,7 +157,7 @@ def _stream(document: dict[str, Any], tree: str) -> bytes:
     return b"".join(parts) + b"done\n"
 
 
-def _clone(target: Path) -> Project:
+def clone(target: Path) -> Project:
     subprocess.run(["git", "clone", "-q", str(ROOT), str(target)], check=True)
     return find_project(target, "local")
 
@@ -196,7 +196,7 @@ def _long_project(target: Path) -> Project:
     return find_project(target, "local")
 
 
-def _fill(project: Project, resolved: ResolvedRecipe, size: int) -> None:
+def fill(project: Project, resolved: ResolvedRecipe, size: int) -> None:
     """Partitions of random bytes with manifest, stamp and pointer, for every day that the model needs.
 
     Their objects are in the store already, as ingest leaves them.
@@ -225,7 +225,7 @@ def _fill(project: Project, resolved: ResolvedRecipe, size: int) -> None:
                 store.put(folder / f"{key}.parquet", Pointer(md5, size, f"{key}.parquet"))
 
 
-def _seal(project: Project, resolved: ResolvedRecipe, weights: int = WEIGHTS_BYTES) -> tuple[Path, Path]:
+def seal(project: Project, resolved: ResolvedRecipe, weights: int = WEIGHTS_BYTES) -> tuple[Path, Path]:
     """A pack and a report of the right size, under the Model ID that `resolved` has."""
     declaration = declare(project, resolved)
     model_id = declaration.model_id(resolved.name)
@@ -270,11 +270,11 @@ def _dvc_pipeline(folder: Path) -> Path:
     (folder / "data.csv").write_text("a,b\n1,2\n")
     (folder / "dvc.yaml").write_text(DVC_PIPELINE)
     for arguments in (("init", "-q", "--no-scm"), ("repro", "-q")):
-        _process(_dvc(*arguments), folder)()
+        process(_dvc(*arguments), folder)()
     return folder
 
 
-def _mtac(root: Path, *arguments: str) -> Sequence[str]:
+def mtac(root: Path, *arguments: str) -> Sequence[str]:
     del root  # the project is found from the folder that the process starts in
     return [sys.executable, "-m", "mtac_assets.cli", *arguments]
 
@@ -283,7 +283,7 @@ def _dvc(*arguments: str) -> Sequence[str]:
     return [sys.executable, "-m", "dvc", *arguments]
 
 
-def _process(command: Iterable[str], folder: Path) -> Any:
+def process(command: Iterable[str], folder: Path) -> Any:
     """A call that runs the command to its end, and fails loudly where it fails."""
     environment = os.environ | {
         "DVC_NO_ANALYTICS": "1",

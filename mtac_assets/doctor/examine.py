@@ -16,6 +16,7 @@ EVERYWHERE: dict[str, Examine] = {
     "clock": machine.time,
     "git": records.git,
     "ledger": records.decisions,
+    "approvals": records.approvals,
     "remote": records.remote,
     "mlflow": engines.mlflow,
 }

@@ -20,12 +20,12 @@ from mtac_assets.provenance.distributions import normalise
 from mtac_assets.provenance.files import write_atomic
 from mtac_assets.provenance.git import GitError, Repository
 from mtac_assets.spec import clock
+from mtac_assets.spec.clock import TOLERANCE as CLOCK_TOLERANCE
 from mtac_assets.spec.errors import Finding
 from mtac_assets.spec.project import Project
 from mtac_assets.tracking.settings import is_server, tracking_uri
 
 LEAST_BYTES, SCARCE_BYTES = 1 << 30, 5 << 30  # a model of a year of flights and its Dagster home take 60 MB
-CLOCK_TOLERANCE = timedelta(minutes=2)
 ANSWER_SECONDS = 5.0
 SHOWN = 5
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import secrets
 import shutil
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 
 from mtac_assets.doctor.part import Part
 from mtac_assets.provenance import ledger, ledger_check
 from mtac_assets.provenance.git import Repository
 from mtac_assets.provenance.store import public_url, remote_url
+from mtac_assets.spec import clock
 from mtac_assets.spec.errors import Finding
 from mtac_assets.spec.project import Project
 
 PROBE_BYTES = 1 << 16
+SOON = timedelta(days=14)
 
 
 def git(project: Project) -> Part:
@@ -45,6 +48,29 @@ def decisions(project: Project) -> Part:
     problems = [finding for name in names for finding in ledger_check.check(repository, name)]
     entries = sum(len(ledger.entries(project, name)) for name in names) if not problems else 0
     return Part("ledger", f"{entries} entries in {len(names)} environments" if names else "no entry yet", problems)
+
+
+def approvals(project: Project) -> Part:
+    """Who may approve promotions today, and whose right ends soon or has ended."""
+    rules, today = project.environment.promotion, clock.today()
+    if not rules.require_approval:
+        return Part("approvals", "none is asked for")
+    if not rules.approvers:
+        return Part("approvals", "any named person may approve")
+    ended = {name: day for name, day in rules.approvals_end.items() if day < today}
+    soon = {name: day for name, day in rules.approvals_end.items() if today <= day < today + SOON}
+    able = [name for name in rules.approvers if name not in ended]
+    findings = [
+        Finding(
+            f"the right of {name} to approve {'ended on' if name in ended else 'ends on'} {day}",
+            f"promotion.approvals_end of environments/{project.environment.name}.yaml",
+            f"a day not before {today}",
+            "set a new last day, or remove the name from approvers, by a reviewed commit",
+        )
+        for name, day in sorted({**ended, **soon}.items())
+    ]
+    says = f"{', '.join(able)} may approve" if able else "nobody may approve: nothing can be promoted"
+    return Part("approvals", says, () if able else findings, findings if able else ())
 
 
 def remote(project: Project) -> Part:

@@ -14,6 +14,7 @@ from typing import Any
 from mtac_assets.data.mix.gates import RULES
 from mtac_assets.data.mix.gates import judge as judge_mix
 from mtac_assets.promotion.verdict import Verdict, at_least, at_most, shown
+from mtac_assets.spec import clock
 from mtac_assets.spec.environment import Promotion
 from mtac_assets.spec.language import LanguageGates
 from mtac_assets.spec.recipe import HIGHER_IS_BETTER, Gates
@@ -202,8 +203,12 @@ def source(evidence: Evidence, gates: Gates, rules: Promotion) -> Iterator[Verdi
 
 def approval(evidence: Evidence, gates: Gates, rules: Promotion) -> Iterator[Verdict]:
     """A named person who may approve asks for it."""
+    end = rules.approvals_end.get(evidence.actor)
     if not rules.require_approval:
         yield Verdict("approval", True, "no approval is asked for here", {"by": evidence.actor})
+    elif end is not None and clock.today() > end:
+        words = f"{evidence.actor} might approve until {end}; a new last day is set in promotion.approvals_end"
+        yield Verdict("approval", False, words, {"by": evidence.actor, "until": end.isoformat()})
     elif not rules.approvers or evidence.actor in rules.approvers:
         yield Verdict("approval", True, f"approved by {evidence.actor}", {"by": evidence.actor})
     else:

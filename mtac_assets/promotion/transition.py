@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from mtac_assets.promotion import view
@@ -18,6 +19,7 @@ from mtac_assets.promotion.verdict import Verdict
 from mtac_assets.provenance import ledger, ledger_check
 from mtac_assets.provenance.git import Repository
 from mtac_assets.provenance.ledger import Entry, LedgerMoved
+from mtac_assets.spec import clock
 from mtac_assets.spec.errors import raise_all
 from mtac_assets.spec.project import Project
 from mtac_assets.tracking.errors import TrackingError
@@ -102,8 +104,20 @@ def write(
             echo("another decision was written meanwhile; judging again")
             continue
         promoted = draft.kind in ledger.CHAMPION_KINDS
-        warnings = follow(project, recipe) if promoted else ()
+        warnings = (*_late(project, head, entry), *(follow(project, recipe) if promoted else ()))
         return Decision(draft.model_id, recipe, promoted, draft.previous, draft.verdicts, entry, warnings)
+
+
+def _late(project: Project, before: str, entry: Entry) -> tuple[str, ...]:
+    """A clock that is behind the entry before: order does not depend on it, but whoever reads the times would be misled."""
+    if not before:
+        return ()
+    last = ledger.read_entry(Repository.at(project.root), before)
+    behind = datetime.fromisoformat(last.at) - datetime.fromisoformat(entry.at)
+    if behind <= clock.TOLERANCE:
+        return ()
+    minutes = behind.total_seconds() / 60
+    return (f"this machine's clock is {minutes:.0f} min behind the ledger's last entry; set it by NTP (`mtac doctor`)",)
 
 
 def evidence_of(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mtac_assets.promotion.clean_room import fetch
@@ -13,17 +15,26 @@ from mtac_assets.provenance.refs import ModelSummary
 from mtac_assets.provenance.store import Store
 from mtac_assets.spec.project import Project
 
+_MODELS_AT_ONCE = 8  # most of the time is spent waiting for the disk
+
 
 def unpack_all(project: Project) -> list[str]:
     """Lay out every recorded model that is not in the state yet; their IDs."""
     made = [summary for summary in refs.list_models(project) if not (project.state.models / summary.model_id).is_dir()]
-    for summary in made:
-        unpack(project, summary)
+    with ThreadPoolExecutor(_MODELS_AT_ONCE) as threads:
+        # Only packs and reports at once: two models may know one day in two versions, of which the first found is kept whole.
+        for waiting in [threads.submit(_unpack_data_of(project, summary)) for summary in made]:
+            waiting.result()
     return [summary.model_id for summary in made]
 
 
 def unpack(project: Project, summary: ModelSummary) -> None:
     """The pack, the report and the partitions of one model, from its commit and the store, each whole or not at all."""
+    _unpack_data_of(project, summary)()
+
+
+def _unpack_data_of(project: Project, summary: ModelSummary) -> Callable[[], None]:
+    """Lay out the partitions of one model; what is returned lays out its report and its pack."""
     repository = Repository.at(project.root)
     files = refs.model_files(project, summary.model_id)
     contents = repository.read(files.values())
@@ -41,9 +52,13 @@ def unpack(project: Project, summary: ModelSummary) -> None:
             pack[path] = content
     store = Store.of(project)
     _lay_out_data(project, store, data)
-    for found, final in ((report, project.state.reports), (pack, project.state.models)):
-        if found:
-            _lay_out(store, found, final / summary.model_id)
+
+    def rest() -> None:
+        for found, final in ((report, project.state.reports), (pack, project.state.models)):
+            if found:
+                _lay_out(store, found, final / summary.model_id)
+
+    return rest
 
 
 def unpack_data(project: Project) -> int:

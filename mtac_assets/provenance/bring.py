@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from mtac_assets.spec.errors import Finding, MtacError, raise_all
 
 if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
+
+_AT_ONCE = 8  # most of the time is spent waiting for the disk, or for the other end
 
 
 class ShareError(MtacError):
@@ -43,18 +46,22 @@ def bring(
     lacking = {placed.pointer.md5: placed for places in wanted.values() for placed in places}
     problems: list[Finding] = []
     count = size = 0
-    for placed in sorted(lacking.values(), key=lambda each: each.path):
-        if target.has(placed.pointer):
-            continue
-        try:
-            _copy(placed, source, target, local)
-        except StoreError as error:
-            problems += [
-                Finding(f"{placed.path}: {one.error}", one.where, one.expected, one.remedy) for one in error.findings
-            ]
-            continue
-        count += 1
-        size += placed.pointer.size
+    coming = [
+        placed for placed in sorted(lacking.values(), key=lambda each: each.path) if not target.has(placed.pointer)
+    ]
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        waiting = [(placed, threads.submit(_copy, placed, source, target, local)) for placed in coming]
+        for placed, copied in waiting:
+            try:
+                copied.result()
+            except StoreError as error:
+                problems += [
+                    Finding(f"{placed.path}: {one.error}", one.where, one.expected, one.remedy)
+                    for one in error.findings
+                ]
+                continue
+            count += 1
+            size += placed.pointer.size
     raise_all(ShareError, problems)
     return count, size
 

@@ -123,7 +123,7 @@ def _locked(path: Path) -> Generator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(path.name + ".lock").open("a") as stream:
         deadline = time.monotonic() + WAIT_SECONDS
-        while not _taken(stream):
+        while not taken(stream):
             if time.monotonic() > deadline:
                 document = _read(path)
                 raise LeaseHeld(
@@ -139,7 +139,8 @@ def _locked(path: Path) -> Generator[None]:
         yield
 
 
-def _taken(stream: TextIO) -> bool:
+def taken(stream: TextIO) -> bool:
+    """Take the kernel's lock on an open file, which ends with it; False where another has it."""
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

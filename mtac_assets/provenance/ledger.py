@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +21,7 @@ from mtac_assets.provenance.digest import digest_json
 from mtac_assets.provenance.document import parse_object
 from mtac_assets.provenance.files import json_bytes
 from mtac_assets.provenance.git import LEDGER, GitError, HasRoot, RefMoved, Repository, repository_of
+from mtac_assets.provenance.lease import taken
 from mtac_assets.spec import clock
 from mtac_assets.spec.errors import Finding
 
@@ -27,6 +29,8 @@ SCHEMA_VERSION = 1
 CHAMPION_KINDS = ("promote", "rollback")
 ENTRY_FILE = "entry.json"
 _GIVE_UP_SECONDS = 30.0
+_TURN_SECONDS = 10.0
+_LOOK_SECONDS = 0.002
 
 
 class LedgerMoved(RefMoved):
@@ -78,6 +82,14 @@ def append(
     LedgerMoved is raised and nothing written. Signed where Git is configured to sign.
     """
     repository = repository_of(where)
+    fields = {"actor": actor, "kind": kind, "recipe": recipe, "model_id": model_id, "reason": reason}
+    with _turn(repository, environment):
+        return _append(repository, environment, fields, dict(evidence or {}), expect)
+
+
+def _append(
+    repository: Repository, environment: str, fields: Mapping[str, Any], evidence: dict[str, Any], expect: str | None
+) -> Entry:
     name = LEDGER + environment
     started = time.monotonic()
     while True:
@@ -95,12 +107,8 @@ def append(
         entry = Entry(
             sequence=last.sequence + 1 if last else 1,
             at=clock.timestamp(),
-            actor=actor,
-            kind=kind,
-            recipe=recipe,
-            model_id=model_id,
-            reason=reason,
-            evidence=dict(evidence or {}),
+            **fields,
+            evidence=evidence,
             previous=last.digest if last else "",
         )
         commit = _write(repository, entry, before)
@@ -112,6 +120,20 @@ def append(
             time.sleep(random.uniform(0.002, 0.03))  # another writer was first; its entry comes before this one
             continue
         return Entry(**entry.document(), commit=commit)
+
+
+@contextmanager
+def _turn(repository: Repository, environment: str) -> Generator[None]:
+    """One writer of this machine after the other, so that none works on an entry that another overtakes. A courtesy alone: whether
+    an entry is appended is the reference's to say, so where a turn does not come (its holder was halted), one goes on."""
+    common = repository.git_dir / "commondir"  # a worktree names the repository that it shares references with
+    folder = repository.git_dir / common.read_text().strip() if common.is_file() else repository.git_dir
+    with (folder / f"mtac-ledger-{environment}.lock").open("a") as stream:
+        until = time.monotonic() + _TURN_SECONDS
+        while not taken(stream) and time.monotonic() < until:
+            time.sleep(_LOOK_SECONDS)
+        yield
+    time.sleep(5 * _LOOK_SECONDS)  # whoever waits looks meanwhile: else one that writes much would starve it
 
 
 def head(where: HasRoot, environment: str) -> str:

@@ -12,6 +12,9 @@ _SHIFT = re.compile(r"[+-]\d{1,9}")
 
 _source: Callable[[], datetime] | None = None
 
+TOLERANCE = timedelta(minutes=2)
+"""How far two machines' clocks may be apart before somebody is told."""
+
 
 def now() -> datetime:
     """The current moment, aware, in UTC. `MTAC_CLOCK` fixes it (ISO 8601 with offset), or sets the system's clock so many seconds

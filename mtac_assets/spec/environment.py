@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from mtac_assets.spec.fields import Count, Name, Spec, Version
+from mtac_assets.spec.fields import Count, Day, Name, Spec, Version
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -110,6 +110,10 @@ class Promotion(Spec):
     require_clean: bool = Field(description="Refuse models of a working tree with uncommitted changes.")
     require_approval: bool = Field(description="Wait for a named person.")
     approvers: tuple[str, ...] = Field(default=(), description="Who may approve; empty: any named person.")
+    approvals_end: dict[str, Day] = Field(
+        default_factory=dict[str, Day],
+        description="The last day (UTC) on which an approver may approve; not named: for ever.",
+    )
     reproduction: ReproductionRule = Field(
         default_factory=ReproductionRule, description="What a reproduction must be like."
     )

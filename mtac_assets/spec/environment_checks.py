@@ -65,3 +65,10 @@ def _promotion(promotion: Promotion) -> Iterator[Problem]:
     if promotion.approvers and not promotion.require_approval:
         error = "approvers are named, but no approval is required"
         yield Problem(("promotion", "approvers"), error, "both or none", "write require_approval: true, or remove them")
+    for name in promotion.approvals_end:
+        if name not in promotion.approvers:
+            error = f"`{name}` is no approver"
+            named = ", ".join(promotion.approvers) or "no approver is named"
+            yield Problem(
+                ("promotion", "approvals_end", name), error, f"one of: {named}", "correct the name, or add it"
+            )

@@ -109,6 +109,27 @@ def test_a_clock_that_is_an_hour_behind_its_own_records(project: Project, monkey
     assert "60 min ahead of this machine's clock" in error(part(project, "clock"))
 
 
+def test_an_approver_whose_right_ends_or_has_ended(project: Project) -> None:
+    (file,) = project.root.rglob("environments/local.yaml")
+    text, today = file.read_text(), datetime.now(UTC).date()
+    assert part(project, "approvals").says == "none is asked for"
+
+    def asked(ends: str) -> Part:
+        approved = f"require_approval: true, approvers: [ada, bea], approvals_end: {{{ends}}}"
+        file.write_text(text.replace("require_approval: false", approved))
+        return part(find_project(project.root), "approvals")
+
+    before, soon, later = (today + timedelta(days=days) for days in (-1, 3, 60))
+    assert asked(f"ada: {later}").state == "good"
+    assert asked(f"ada: {soon}").state == "worrying"
+    ended = asked(f"ada: {before}")
+    assert (ended.state, ended.says) == ("worrying", "bea may approve")
+    assert f"ada to approve ended on {before}" in ended.worries[0].error
+    nobody = asked(f"ada: {before}, bea: {before}")
+    assert "nobody may approve" in nobody.says
+    assert "bea to approve ended" in error(nobody)
+
+
 def test_a_clock_that_stands(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MTAC_CLOCK", "2013-03-01T00:00:00+00:00")
     assert "fixes the clock" in error(part(project, "clock"))

@@ -167,3 +167,11 @@ def test_with_dagster_and_mlflow_gone_the_model_is_still_explained(
     assert shown["approved_by"] == "ada"
     assert shown["intact"] is True
     assert shown["trigger"] == "person"
+
+
+def test_a_clock_an_hour_behind_is_named_by_the_decision_it_writes(line: Line, model: dict[str, Any]) -> None:
+    line.rebuilt(model["model_id"])
+    asked = ("promote", model["model_id"], "--by", "ada", "--reason", "test")
+    done = line.mtac(*asked, env={"MTAC_CLOCK": "-3600"})
+    assert done["promoted"] is True
+    assert any("clock is 60 min behind the ledger's last entry" in warning for warning in done["warnings"])

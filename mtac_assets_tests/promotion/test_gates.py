@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from datetime import date
 from typing import Any
 
 import pytest
@@ -91,6 +92,18 @@ def test_a_good_model_passes_every_gate() -> None:
 )
 def test_one_fault_fails_its_own_gate_and_no_other(change: dict[str, Any], gate: str) -> None:
     assert failed(dataclasses.replace(GOOD, **change)) == [gate]
+
+
+@pytest.mark.parametrize(
+    ("today", "allowed"), [("2026-06-30T23:59:00+00:00", True), ("2026-07-01T00:00:00+00:00", False)]
+)
+def test_an_approver_may_approve_until_the_end_of_the_last_day(
+    monkeypatch: pytest.MonkeyPatch, today: str, allowed: bool
+) -> None:
+    monkeypatch.setenv("MTAC_CLOCK", today)
+    rules = RULES.model_copy(update={"approvals_end": {"ada": date(2026, 6, 30)}})
+    assert failed(GOOD, rules) == ([] if allowed else ["approval"])
+    assert failed(dataclasses.replace(GOOD, actor="mallory"), rules) == ["approval"]
 
 
 def test_the_first_champion_needs_no_comparison() -> None:

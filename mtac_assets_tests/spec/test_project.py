@@ -58,6 +58,8 @@ def test_an_unknown_environment_is_refused(project: Project, monkeypatch: pytest
         ("run_seconds: 60", "run_seconds: -1", "limits.run_seconds"),
         ("limits:", "launcher: {kind: process, workers: 3}\nlimits:", "tree of sums"),
         ("require_approval: false", "require_approval: false, approvers: [ann]", "no approval"),
+        ("require_approval: false", "require_approval: false, approvals_end: {bob: 2026-01-01}", "no approver"),
+        ("require_approval: false", "require_approval: false, approvals_end: {bob: soon}", "approvals_end"),
         ("require_approval: false", "require_approval: false, reproduction: {segments: some}", "segments"),
         ("require_approval: false", "require_approval: false, reproduction: {segments: 0}", "segments"),
     ],
