@@ -14,6 +14,7 @@ from mtac_assets.cli.output import Json
 
 if TYPE_CHECKING:
     from mtac_assets.provenance.diff import ModelDifference
+    from mtac_assets.spec.mix_diff import MixChange
 
 SHOWN_LINES = 60
 
@@ -57,14 +58,17 @@ def print_difference(found: ModelDifference) -> None:
     out = output.console()
     equal = "  [dim]equal weights[/]" if found.same_weights else ""
     out.print(f"\n[bold]{found.old}[/] → [bold]{found.new}[/]{equal}")
-    for title, changes in (("recipe", found.recipe), ("environment", found.environment)):
-        out.print(f"[bold cyan]{title}[/]" + ("" if changes else "  [dim]same[/]"))
+    settings = [change for change in found.recipe if not change.leaf.startswith("recipe.mix.")]
+    for title, changes in (("recipe", settings), ("environment", found.environment)):
+        out.print(f"[bold cyan]{title}[/]" + ("" if changes or (title == "recipe" and found.mix) else "  [dim]same[/]"))
         for change in changes:
             name = change.leaf.partition(".")[2]
             out.print(
                 f"  {escape(name)}  [red]{escape(change.old or '–')}[/] → [green]{escape(change.new or '–')}[/]",
                 soft_wrap=True,
             )
+        if title == "recipe":
+            _print_mix(found.mix)
     out.print("[bold cyan]data[/]" + ("" if found.data else "  [dim]same[/]"))
     for data in found.data:
         parts = [
@@ -95,3 +99,23 @@ def print_difference(found: ModelDifference) -> None:
         output.print_table(
             "metrics, each on its own test days", ["", found.old, found.new], rows, right=[found.old, found.new]
         )
+
+
+def _print_mix(changes: tuple[MixChange, ...]) -> None:
+    """Source by source: one that is new or gone in one line, of others what changed."""
+    from rich.markup import escape
+
+    out = output.console()
+    signs = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
+    for change in changes:
+        sign, colour = signs[change.kind]
+        title = f"  mix  [{colour}]{sign} {escape(change.source)}[/]"
+        if change.kind != "changed":
+            words = "; ".join(f"{name} {old or new}" for name, old, new in change.fields)
+            out.print(f"{title}  [{colour}]{escape(words)}[/]", soft_wrap=True)
+            continue
+        parts = [
+            f"{escape(name)} [red]{escape(old or '–')}[/] → [green]{escape(new or '–')}[/]"
+            for name, old, new in change.fields
+        ]
+        out.print(f"{title}  {'; '.join(parts)}", soft_wrap=True)

@@ -27,6 +27,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         project = find_project(options.project_root)
         resolved = load_resolved(options.recipe, project)
+        if options.documents is not None:
+            from mtac_assets.evaluation.language.documents import score_documents
+
+            score_documents(resolved, options.pack, options.tokens, options.documents, options.out, _say)
+            return 0
         if resolved.is_language:
             from mtac_assets.evaluation.language.evaluate import evaluate_language
 
@@ -74,6 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--pack", type=Path, help="the model's pack")
     what.add_argument("--listen", action="store_true", help="be told the pack on standard input, when it is there")
     add("--champion", type=Path, help="a pack to be scored on the same rows")
+    add("--documents", type=Path, help="a training set of texts: score its held-out documents, and write them to --out")
+    add("--tokens", type=Path, help="with --documents: a training set with the pack's own tokeniser")
     add("--out", type=Path, help="folder for the report; default: the state's reports/<Model ID>")
     add("--project-root", type=Path, help="default: the nearest parent of the current folder with a project")
     add("--errors", type=Path, help="file for the findings, as JSON, where the evaluation fails")

@@ -20,6 +20,7 @@ import numpy as np
 from scipy import stats
 
 from mtac_assets.evaluation.bootstrap import Resampling, resample_days
+from mtac_assets.evaluation.day_statistics import MeanStatistic
 from mtac_assets.evaluation.metrics import METRICS
 from mtac_assets.evaluation.scored_rows import ScoredRows, scored_rows
 
@@ -76,17 +77,20 @@ def compare(
 @dataclass(frozen=True, eq=False)
 class Resampled:
     """One model's metric as it is, without each day [D], in each resample [R], and each resample's day influences [R, D].
+    `better`: +1 where more is better, -1 where less is. `unit`: what is drawn where it is not days.
 
     None where the rows have one class only and the metric needs both; `reason` then says so.
     """
 
     metric: str
+    better: int
     rows: int
     value: float | None
     without_day: np.ndarray
     values: np.ndarray
     derivatives: np.ndarray
     reason: str | None = None
+    unit: str = "day"
 
 
 def resampled(rows: ScoredRows, metric: str, resampling: Resampling) -> Resampled:
@@ -96,11 +100,12 @@ def resampled(rows: ScoredRows, metric: str, resampling: Resampling) -> Resample
     if METRICS[metric].needs_both and rows.single_class:
         reason = f"all {rows.rows} rows have the label {int(rows.labels[0])}"
         nothing = np.empty(0)
-        return Resampled(metric, rows.rows, None, nothing, nothing, nothing, reason)
+        return Resampled(metric, METRICS[metric].better, rows.rows, None, nothing, nothing, nothing, reason)
     statistic = METRICS[metric].statistic(rows)
     values = statistic.values(resampling.counts)
     return Resampled(
         metric,
+        METRICS[metric].better,
         rows.rows,
         float(statistic.values(np.ones((1, D)))[0]),
         statistic.values(np.ones((D, D)) - np.eye(D)),
@@ -109,10 +114,23 @@ def resampled(rows: ScoredRows, metric: str, resampling: Resampling) -> Resample
     )
 
 
+def resampled_ratio(
+    metric: str, better: int, sums: np.ndarray, counts: np.ndarray, unit: str, resampling: Resampling
+) -> Resampled:
+    """The same of a metric that is a ratio of sums over units: `sums`, `counts` float64 [D], such as bits and bytes of documents."""
+    statistic = MeanStatistic(sums, counts)
+    values = statistic.values(resampling.counts)
+    with np.errstate(invalid="ignore"):  # the only unit there is: too few to judge, which is said
+        without = (sums.sum() - sums) / (counts.sum() - counts)
+    derivatives = statistic.derivatives(resampling.counts, values)
+    value = float(sums.sum() / counts.sum())
+    return Resampled(metric, better, len(sums), value, without, values, derivatives, unit=unit)
+
+
 def compare_resampled(a: Resampled, b: Resampled, resampling: Resampling, *, min_effect: float = 0.0) -> Comparison:
     """Compare two models measured on the same rows, in the same order, under the same resampling."""
     assert (a.metric, a.rows) == (b.metric, b.rows)
-    better, days = METRICS[a.metric].better, resampling.counts.shape[1]
+    better, days = a.better, resampling.counts.shape[1]
     known: dict[str, Any] = {
         "metric": a.metric,
         "value_a": a.value,
@@ -128,13 +146,13 @@ def compare_resampled(a: Resampled, b: Resampled, resampling: Resampling, *, min
         return _unjudged(known, a.reason or b.reason or "undefined")
     effect = better * (a.value - b.value)
     if days < MIN_COMPARISON_DAYS:
-        reason = f"{days} days are too few to tell a difference from chance; {MIN_COMPARISON_DAYS} are needed"
+        reason = f"{days} {a.unit}s are too few to tell a difference from chance; {MIN_COMPARISON_DAYS} are needed"
         return _unjudged(known, reason, effect)
     error = _jackknife_error(a.without_day - b.without_day)
     if np.isnan(error):
-        return _unjudged(known, "one day holds all rows of a class; without it the metric is undefined", effect)
+        return _unjudged(known, f"one {a.unit} holds all rows of a class; without it the metric is undefined", effect)
     if error <= 1e-12 * max(abs(a.value), abs(b.value)):
-        reason = "the difference is the same on every day"
+        reason = f"the difference is the same on every {a.unit}"
         p_value = 1.0 if effect <= min_effect else None  # models that are one and the same end here
         return Comparison(effect=effect, low=effect, high=effect, p_value=p_value, reason=reason, **known)
     effects, errors = _effects(a, b, resampling.counts)
@@ -172,4 +190,4 @@ def _effects(a: Resampled, b: Resampled, W: np.ndarray) -> tuple[np.ndarray, np.
     """Effect in each resample and its standard error over days (infinitesimal jackknife), both [R]."""
     days = W.sum(axis=1)
     variance = (W * (a.derivatives - b.derivatives) ** 2).sum(axis=1) * days / (days - 1)
-    return METRICS[a.metric].better * (a.values - b.values), np.sqrt(variance)
+    return a.better * (a.values - b.values), np.sqrt(variance)

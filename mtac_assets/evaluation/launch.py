@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -55,20 +55,46 @@ def evaluate(
     the environment's `limits.run_seconds` ended it.
     """
     final = out if out is not None else project.state.reports / read_json(pack / "pack.json")["model_id"]
+    order = {"pack": pack, "out": final} | ({"champion": champion} if champion is not None else {})
+    begun = _take(project, resolved, data_dir) if on_note is not None and not pipes else None
+    _run(project, resolved, order, ["--data", str(data_dir or project.state.data)], pipes, on_note, begun)
+    return final
+
+
+def score_documents(
+    project: Project, resolved: ResolvedRecipe, pack: Path, *, tokens: Path, documents: Path, out: Path
+) -> Path:
+    """Score the held-out documents of the training set `documents` with a language model, into the file `out` (`language.documents`).
+
+    `tokens`: a training set with the model's own tokeniser. Raises as `evaluate` does.
+    """
+    order = {"pack": pack, "tokens": tokens, "documents": documents, "out": out}
+    _run(project, resolved, order, (), None, lambda _: None, None)
+    return out
+
+
+def _run(
+    project: Project,
+    resolved: ResolvedRecipe,
+    order: Mapping[str, Path],
+    options: Sequence[str],
+    pipes: Mapping[str, str] | None,
+    on_note: Callable[[str], None] | None,
+    begun: _Begun | None,
+) -> None:
+    """The child with `order` as options, to its end; `begun`: a process that waits for the order."""
+    final = order["out"]
     final.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".tmp-evaluation-", dir=final.parent) as folder:
         recipe, errors = Path(folder) / "recipe.json", Path(folder) / "errors.json"
         write_json(recipe, {"schema_version": 1, **resolved.document()})
-        order = {"pack": str(pack.absolute()), "out": str(final.absolute()), "errors": str(errors)}
-        if champion is not None:
-            order["champion"] = str(champion.absolute())
-        arguments = ["--recipe", str(recipe), "--data", str(data_dir or project.state.data)]
-        arguments += [word for name, value in order.items() for word in (f"--{name}", value)]
+        told = {name: str(path.absolute()) for name, path in order.items()} | {"errors": str(errors)}
+        arguments = ["--recipe", str(recipe), *options]
+        arguments += [word for name, value in told.items() for word in (f"--{name}", value)]
         environment = {**variables(project, resolved), **(pipes or {})}
         limit = project.environment.limits.run_seconds
-        begun = _take(project, resolved, data_dir) if on_note is not None and not pipes else None
         try:
-            if begun is not None and ahead.tell(begun.child, order, last=True):
+            if begun is not None and ahead.tell(begun.child, told, last=True):
                 code = attend(begun.child, limit, on_note)
             else:
                 code = run_child(MODULE, arguments, project.root, environment, limit, on_note)
@@ -86,7 +112,6 @@ def evaluate(
                 begun.dismiss()
         if code != 0:
             raise _failure(code, errors, final)
-    return final
 
 
 def prepare(project: Project, resolved: ResolvedRecipe) -> None:

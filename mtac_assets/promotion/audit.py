@@ -18,7 +18,7 @@ from mtac_assets.promotion.errors import PromotionError
 from mtac_assets.provenance import plan as planning
 from mtac_assets.provenance.document import read_object
 from mtac_assets.provenance.files import read_json
-from mtac_assets.provenance.keys import derived_keys
+from mtac_assets.provenance.keys import derived_keys, language_keys
 from mtac_assets.spec.errors import Finding
 from mtac_assets.spec.project import STATE_VARIABLE
 from mtac_assets.training.launch import failure, start, train, trainer_command
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mtac_assets.spec.resolved import ResolvedRecipe
 
 RUN_ID = "audit"
+SCORES = "all.json"
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def audit(
 ) -> Audit:
     """Make `count` of the intact results behind the model of `resolved` again, drawn by `seed` (recorded), and compare.
 
-    Results are its days of features, its training set and the model itself; partitions are not made but read, and `verify`
+    Results are its days of features (of texts: scores and tokeniser), its training set and the model itself; partitions are not made but read, and `verify`
     hashes them. Raises PromotionError where fewer than `count` are there; what the trainer says where it fails.
     """
     hits = find_hits(project, resolved)
@@ -112,6 +113,8 @@ def find_hits(project: Project, resolved: ResolvedRecipe) -> list[Hit]:
         document = read_object(project.state.features / resolved.name / f"{day}.json")
         if key is not None and document is not None and document.get("key") == key:
             found.append(Hit(f"{resolved.name}/features", day, document["content_digest"]))
+    if resolved.is_language:
+        found += _of_texts(project, resolved)
     if wanted.training_set is not None:
         document = read_object(project.state.training_sets / wanted.training_set[:12] / "manifest.json")
         if document is not None and document.get("key") == wanted.training_set:
@@ -123,10 +126,24 @@ def find_hits(project: Project, resolved: ResolvedRecipe) -> list[Hit]:
     return found
 
 
+def _of_texts(project: Project, resolved: ResolvedRecipe) -> list[Hit]:
+    """The scores of each dataset, and the tokeniser."""
+    keys, found = language_keys(project, resolved), list[Hit]()
+    for dataset, key in keys.scores.items():
+        document = read_object(project.state.scores / dataset / SCORES)
+        if document is not None and document.get("key") == key:
+            found.append(Hit(f"{resolved.name}/scores", dataset, document["file_sha256"]))
+    if keys.tokenizer is not None:
+        document = read_object(project.state.tokenizers / keys.tokenizer[:12] / "manifest.json")
+        if document is not None and document.get("key") == keys.tokenizer:
+            found.append(Hit(f"{resolved.name}/tokenizer", "", document["tokenizer"]["digest"]))
+    return found
+
+
 def _made_again(
     project: Project, resolved: ResolvedRecipe, drawn: Sequence[Hit], scratch: Path, echo: Callable[[str], None]
 ) -> list[tuple[Hit, str]]:
-    """Features and training set, and the model where it was drawn, made in the state `scratch`: each hit with its new digest."""
+    """Everything before the training, and the model where it was drawn, made in the state `scratch`: each hit with its new digest."""
     environment = {STATE_VARIABLE: str(scratch)}
     echo(f"making {len(drawn)} results again in a state of their own")
     out = scratch / "models" / RUN_ID
@@ -145,6 +162,11 @@ def _made_again(
             return weights
         if hit.asset.endswith("/features"):
             return read_json(scratch / "features" / resolved.name / f"{hit.partition}.json")["content_digest"]
+        if hit.asset.endswith("/scores"):
+            return read_json(scratch / "scores" / hit.partition / SCORES)["file_sha256"]
+        if hit.asset.endswith("/tokenizer"):
+            (manifest,) = (scratch / "tokenizers").glob("*/manifest.json")
+            return read_json(manifest)["tokenizer"]["digest"]
         (manifest,) = (scratch / "training_sets").glob("*/manifest.json")
         return read_json(manifest)["digest"]
 

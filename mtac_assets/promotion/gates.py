@@ -112,11 +112,12 @@ def baseline(evidence: Evidence, gates: Gates, rules: Promotion) -> Iterator[Ver
 
 
 def champion(evidence: Evidence, gates: Gates, rules: Promotion) -> Iterator[Verdict]:
-    """Better than the champion on the same rows: one-sided, paired, by day, with a minimum effect."""
+    """Better than the champion on the same rows or documents: one-sided, paired, by what is independent, with a minimum effect."""
     rule = gates.champion
     if rule is None:
         return
-    name = f"champion:{rule.metric}"
+    of_source = getattr(rule, "source", None)
+    name = f"champion:{rule.metric}" + (f"/{of_source}" if of_source else "")
     if evidence.champion_id is None:
         yield Verdict(name, True, "there is no champion yet")
         return
@@ -244,9 +245,9 @@ GATES: tuple[Gate, ...] = (
 
 GATES_OF: Mapping[type, tuple[Gate, ...]] = {
     Gates: GATES,
-    LanguageGates: (integrity, source, stamps, leakage, thresholds, mix, reproduction, approval),
+    LanguageGates: (integrity, source, stamps, leakage, thresholds, mix, champion, reproduction, approval),
 }
-"""By the shape of the recipe: a language model has no slices, baselines or champion to be judged by, but a mix."""
+"""By the shape of the recipe: a language model has no slices and baselines to be judged by, but a mix."""
 
 
 def _value(metric: Mapping[str, Any] | None) -> float | None:

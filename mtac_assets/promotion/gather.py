@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mtac_assets.evaluation.launch import evaluate
+from mtac_assets.evaluation.launch import evaluate, score_documents
 from mtac_assets.promotion.approved import branches_containing
 from mtac_assets.promotion.errors import PromotionError
 from mtac_assets.promotion.gates import Evidence
@@ -24,6 +24,7 @@ from mtac_assets.provenance.identity import fingerprint_of
 from mtac_assets.provenance.ledger import Entry
 from mtac_assets.provenance.refs import ModelSummary
 from mtac_assets.spec.errors import Finding
+from mtac_assets.spec.language import LanguageChampionGate
 from mtac_assets.spec.load import load_resolved
 from mtac_assets.spec.project import Project
 from mtac_assets.spec.recipe import ChampionGate, Gates
@@ -62,10 +63,13 @@ def gather(
         echo(f"scoring {summary.model_id} on its test rows")
         _evaluate(project, summary, resolved, folder)
         report = read_json(folder / "report.json")
-        rule: ChampionGate | None = getattr(gates, "champion", None)  # a language model's gates have none
+        rule = gates.champion
         if champion_id is not None and rule is not None:
-            echo(f"scoring the champion {champion_id} on the same rows")
-            comparison = _compare(project, champion_id, resolved, folder, rule)
+            echo(f"scoring the champion {champion_id} on the same {'documents' if resolved.is_language else 'rows'}")
+            if isinstance(rule, LanguageChampionGate):
+                comparison = _compare_texts(project, champion_id, summary.model_id, resolved, folder, rule)
+            else:
+                comparison = _compare(project, champion_id, resolved, folder, rule)
     return Evidence(
         model_id=summary.model_id,
         report=report,
@@ -155,6 +159,36 @@ def _compare(
     out = folder.with_name(f"{folder.name}-champion")
     _evaluate(project, champion, judged, out)
     return _paired(folder, out, resolved, gate)
+
+
+def _compare_texts(
+    project: Project, champion_id: str, own_id: str, resolved: ResolvedRecipe, folder: Path, gate: LanguageChampionGate
+) -> dict[str, Any]:
+    """The paired comparison with the champion on the challenger's held-out documents, or why there can be none (`invalid`)."""
+    from mtac_assets.data.mix.errors import MixError
+    from mtac_assets.data.mix.traced_model import traced
+
+    champion = refs.find_model(project, champion_id)
+    pack, documents = _pack(project, champion_id), traced(project, own_id).folder
+    theirs = load_resolved(pack / "recipe.json", project)
+    digests = [
+        read_json(path)["tokens"]["tokenizer"]["digest"]
+        for path in (pack / "model.json", _pack(project, own_id) / "model.json")
+    ]
+    try:
+        tokens = documents if digests[0] == digests[1] else traced(project, champion_id).folder
+    except MixError as error:
+        return {"invalid": f"the champion's tokeniser cannot be had: {error.findings[0].error}"}
+    out = folder.with_name(f"{folder.name}-champion.parquet")
+    with own_code(project, champion, theirs) as own:
+        score_documents(own, theirs, pack, tokens=tokens, documents=documents, out=out)
+    import pyarrow.parquet as pq
+
+    from mtac_assets.evaluation.language.documents import compare_documents
+    from mtac_assets.evaluation.report import open_report
+
+    settings = resolved.language.evaluation.bootstrap
+    return compare_documents(open_report(folder).scores(), pq.read_table(out), gate, settings)
 
 
 def _paired(folder: Path, champion: Path, resolved: ResolvedRecipe, gate: ChampionGate) -> dict[str, Any]:

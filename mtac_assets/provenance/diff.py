@@ -14,6 +14,7 @@ from mtac_assets.provenance import refs
 from mtac_assets.provenance.document import parse_object
 from mtac_assets.provenance.git import MODELS, HasRoot, Repository, repository_of
 from mtac_assets.provenance.identity import Change, compare
+from mtac_assets.spec.mix_diff import MixChange, mix_changes
 
 SCHEMA_VERSION = 1
 
@@ -45,7 +46,9 @@ class CodeDifference:
 
 @dataclass(frozen=True)
 class ModelDifference:
-    """What differs between models `old` and `new`. `metrics`: name to both values with their intervals."""
+    """What differs between models `old` and `new`. `metrics`: name to both values with their intervals.
+
+    `mix`: what of `recipe` is the mix of texts, told source by source."""
 
     old: str
     new: str
@@ -55,6 +58,7 @@ class ModelDifference:
     environment: tuple[Change, ...]
     metrics: Mapping[str, Mapping[str, Any]]
     same_weights: bool
+    mix: tuple[MixChange, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """As `mtac diff --json` prints it."""
@@ -64,6 +68,7 @@ class ModelDifference:
             "new": self.new,
             "same_weights": self.same_weights,
             "recipe": [change.document() for change in self.recipe],
+            "mix": [change.document() for change in self.mix],
             "data": [asdict(each) for each in self.data],
             "code": [asdict(each) for each in self.code],
             "environment": [change.document() for change in self.environment],
@@ -87,7 +92,12 @@ def diff_models(where: HasRoot, old: str, new: str) -> ModelDifference:
         environment=_of_kind(changes, "environment"),
         metrics={name: _metric(one.metrics.get(name), other.metrics.get(name)) for name in names},
         same_weights=one.weights_digest == other.weights_digest,
+        mix=mix_changes(*(_mix(repository, summary) for summary in (one, other))),
     )
+
+
+def _mix(repository: Repository, summary: refs.ModelSummary) -> Mapping[str, Any] | None:
+    return (parse_object(refs.read_model_file(repository, summary.model_id, "recipe.json")) or {}).get("mix")
 
 
 def _leaves(repository: Repository, summary: refs.ModelSummary) -> dict[str, str]:

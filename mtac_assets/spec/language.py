@@ -15,7 +15,7 @@ from pydantic import Field
 
 from mtac_assets.spec.fields import Count, Name, Seed, Share, Spec
 from mtac_assets.spec.ratios import Ratio
-from mtac_assets.spec.recipe import Evaluation, Gates, Model, Recipe, Training, Triggers
+from mtac_assets.spec.recipe import ChampionGate, Evaluation, Gates, Model, Recipe, Training, Triggers
 
 LANGUAGE_MODELS = ("gpt",)
 SCORES = ("length", "repetition", "compression", "english", "near_duplicates")
@@ -134,12 +134,23 @@ class LanguageThreshold(Spec):
     max: float | None = Field(default=None, description="At most; null for no upper bound.")
 
 
+class LanguageChampionGate(ChampionGate):
+    """The model must beat the champion on the same held-out documents, and not by noise."""
+
+    metric: Literal["bits_per_byte"] = Field(
+        default="bits_per_byte", description="The metric: it compares between tokenisers."
+    )
+    source: Name | None = Field(default=None, description="On documents of one source; null for all of them together.")
+
+
 class LanguageGates(Gates):
     """Rules a model must pass before it is promoted. Stamps and reproduction are always among them."""
 
     slices: ClassVar[tuple[()]] = ()
     baseline: ClassVar[None] = None
-    champion: ClassVar[None] = None
+    champion: LanguageChampionGate | None = Field(
+        default=None, description="Comparison with the champion; null for none."
+    )
     thresholds: tuple[LanguageThreshold, ...] = Field(
         default=(), description="Bounds on metrics of the test documents."
     )

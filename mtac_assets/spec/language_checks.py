@@ -198,6 +198,10 @@ def _gates(gates: LanguageGates, mix: Mix) -> Iterator[Problem]:
         if gate.source is not None and gate.source not in mix.sources:
             yield unknown((*path, "source"), gate.source, list(mix.sources), "mix.sources")
 
+    champion = gates.champion
+    if champion is not None and champion.source is not None and champion.source not in mix.sources:
+        yield unknown(("gates", "champion", "source"), champion.source, list(mix.sources), "mix.sources")
+
 
 @rule(CHECKS, "triggers", "mix")
 def _upstream(triggers: LanguageTriggers, mix: Mix) -> Iterator[Problem]:

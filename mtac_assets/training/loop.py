@@ -164,6 +164,6 @@ def _non_finite(loss: float, norm: float, step: int) -> NonFiniteLoss:
             f"{what} at step {step}",
             f"training step {step}",
             "finite numbers",
-            "lower training.learning_rate, set training.gradient_clip, or look for infinite values in the features",
+            "lower training.learning_rate, set training.gradient_clip, or look for infinite values in what it learns from",
         )
     )

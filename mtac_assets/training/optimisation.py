@@ -80,9 +80,8 @@ class Optimizer:
         whole = {id(parameter): gradient for parameter, gradient in zip(self.parameters, gradients, strict=True)}
         if self._flat_gradients is None:
             return [piece.of(whole[id(piece.parameter)].contiguous()) for piece in self.layout.pieces]
-        for place, piece in enumerate(self.layout.pieces):
-            part = piece.of(whole[id(piece.parameter)].contiguous())
-            self.layout.view(self._flat_gradients, place).copy_(part)
+        for parameter, home in self.layout.homes(self._flat_gradients):
+            home.copy_(whole[id(parameter)])
         reduce_scatter(self._flat_gradients, self.layout, self.workers)
         return [self.layout.view(self._flat_gradients, place) for place in self.owned]
 

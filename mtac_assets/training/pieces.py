@@ -6,7 +6,7 @@ numbers in the same order, and a fused kernel sees each number at the same place
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -94,13 +94,16 @@ class Layout:
         device = self.pieces[0].parameter.device
         return torch.zeros(self.elements, device=device)
 
+    def homes(self, flat: Tensor) -> Iterator[tuple[nn.Parameter, Tensor]]:
+        """Every parameter with its stretch of a flat buffer, in its shape: its pieces lie one behind the other there."""
+        for place, piece in enumerate(self.pieces):
+            if piece.start == 0:
+                start, parameter = self.offsets[place], piece.parameter
+                yield parameter, flat[start : start + parameter.numel()].view(parameter.shape)
+
     def parameters_into(self, flat: Tensor) -> None:
-        """Let every parameter live in `flat`: its pieces lie one behind the other there, so that it stays one tensor."""
+        """Let every parameter live in `flat`, where it stays one tensor."""
         with torch.no_grad():
-            for place, piece in enumerate(self.pieces):
-                if piece.start == 0:
-                    parameter = piece.parameter
-                    start = self.offsets[place]
-                    home = flat[start : start + parameter.numel()].view(parameter.shape)
-                    home.copy_(parameter)
-                    parameter.data = home
+            for parameter, home in self.homes(flat):
+                home.copy_(parameter)
+                parameter.data = home

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mtac_assets.promotion.gates import Evidence, judge
 from mtac_assets.promotion.verdict import Verdict, at_least, at_most
 from mtac_assets.spec.environment import Promotion, ReproductionRule
-from mtac_assets.spec.language import LanguageGates, LanguageThreshold
+from mtac_assets.spec.language import LanguageChampionGate, LanguageGates, LanguageThreshold
 from mtac_assets.spec.recipe import BaselineGate, ChampionGate, Gates, SliceFloor, Threshold
 
 GATES = Gates(
@@ -179,6 +179,21 @@ LANGUAGE = dataclasses.replace(
         "mix": {"shares": {"prose": {"requested": 0.5, "achieved": 0.501, "deviation": 0.001}}},
     },
 )
+
+
+def test_a_language_challenger_is_compared_with_its_champion():
+    gates = LanguageGates(champion=LanguageChampionGate(min_effect=0.01))
+    challenger = dataclasses.replace(LANGUAGE, champion_id="tiny_lm-ba9876543210")
+    for comparison, passed in (
+        ({"effect": 0.02, "p_value": 0.01}, True),
+        ({"effect": 0.02, "p_value": 0.06}, False),
+        ({"effect": 0.001, "p_value": 0.01}, False),
+        ({"invalid": "no document was held out by both models"}, False),
+        (None, False),
+    ):
+        verdicts = judge(dataclasses.replace(challenger, comparison=comparison), gates, RULES)
+        (found,) = [one for one in verdicts if one.gate == "champion:bits_per_byte"]
+        assert found.passed is passed
 
 
 def language_failures(**changes: Any) -> list[str]:

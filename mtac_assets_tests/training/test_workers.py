@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from mtac_assets.provenance.files import read_json
@@ -163,6 +164,51 @@ def test_a_worker_that_hangs_ends_the_training_within_its_limit_by_its_name(lang
     said = train(language.changed(more=fault), 2, root, expect=1, **{SECONDS_VARIABLE: "5"})
     assert time.monotonic() - began < 60
     assert f"worker {worker} does not answer" in said
+
+
+@pytest.mark.fault
+def test_a_worker_that_comes_back_within_the_limit_changes_no_bit(language, root, alone):
+    fault = {"fault": {"kind": "signal_after_step", "step": 6, "signal": "SIGSTOP", "worker": 1}}
+    child = begun(language.changed(more=fault), 2, root, **{SECONDS_VARIABLE: "60"})
+    halted: list[psutil.Process] = []
+    deadline = time.monotonic() + 60
+    while not halted and time.monotonic() < deadline:
+        time.sleep(0.1)
+        workers = psutil.Process(child.pid).children()
+        halted = [one for one in workers if one.status() == psutil.STATUS_STOPPED]
+    time.sleep(2)
+    assert child.poll() is None, "the other one waits"
+    halted[0].send_signal(signal.SIGCONT)
+    _, said = child.communicate(timeout=60)
+    assert child.returncode == 0, said
+    assert documents(language.out) == documents(alone)
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize(("workers", "spoilt"), [(1, 0), (2, 1)])
+def test_a_loss_that_is_no_number_ends_all_at_its_step_and_the_checkpoint_before_is_sound(
+    language, root, alone, workers, spoilt
+):
+    fault = {"fault": {"kind": "nan_before_step", "step": 6, "worker": spoilt}}
+    said = train(language.changed(more=fault), workers, root, expect=1)
+    assert "the loss is nan at step 6" in said
+    assert read_json(language.out / "failure.json")["kind"] == "non_finite"
+    assert not (language.out / "pack.json").exists()
+    train(language, 1, root)
+    assert Pack.open(language.out).document("training")["resumed_at"] == 4
+    assert documents(language.out) == documents(alone)
+
+
+@pytest.mark.fault
+def test_a_checkpoint_of_another_mix_is_refused_and_kept(language, root):
+    stopped = language.changed(more={"fault": {"kind": "signal_after_step", "step": 6, "signal": "SIGTERM"}})
+    train(stopped, 1, root, expect=75)
+    before = {path.name: path.read_bytes() for path in (language.out / "checkpoints").iterdir()}
+    other = copy.deepcopy(language.recipe)
+    other["mix"]["sources"]["prose"]["ratio"], other["mix"]["sources"]["sums"]["ratio"] = "1/2", "1/2"
+    said = train(language.changed(recipe=other), 1, root, expect=2)
+    assert "the checkpoint belongs to another recipe" in said
+    assert {path.name: path.read_bytes() for path in (language.out / "checkpoints").iterdir()} == before
 
 
 @pytest.mark.fault

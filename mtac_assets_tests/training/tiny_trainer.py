@@ -75,6 +75,15 @@ def inject(fault: dict[str, Any] | None, stop: StopRequest) -> None:
                 return result
 
             loop.train_step = step_then_signal
+        case "nan_before_step":  # of one worker's own copy of the weights
+            sound = loop.train_step
+
+            def spoil_then_step(*arguments: Any) -> Any:
+                if arguments[3] == fault["step"] and state_rank(arguments[0]) == fault.get("worker", 0):
+                    next(arguments[0].model.parameters()).data.view(-1)[:] = float("nan")
+                return sound(*arguments)
+
+            loop.train_step = spoil_then_step
         case "kill_in_checkpoint":  # between the tensors and their document
             written = checkpoint.write_atomic
 

@@ -39,13 +39,17 @@ class DocumentLosses:
 def document_losses(model: TextModel, folder: TokenFolder, source: str, part: str = "test") -> DocumentLosses:
     """Every document of a source's part, in order."""
     tokens, offsets = folder.array(part, source, "tokens"), folder.array(part, source, "documents")
-    count = len(offsets) - 1
-    nats = np.zeros(count)
+    return losses_of(model, tokens, offsets, folder.array(part, source, "bytes"))
+
+
+def losses_of(model: TextModel, tokens: np.ndarray, offsets: np.ndarray, sizes: np.ndarray) -> DocumentLosses:
+    """Documents one behind the other in `tokens`, each closed by the end of text; `offsets` [D + 1], `sizes` (bytes) [D]."""
+    nats = np.zeros(len(offsets) - 1)
     for owner_R, row_RT1, length_R in _batches(tokens, offsets, model.schema):
         losses_RT = model.losses(torch.from_numpy(row_RT1)).double().numpy()
         for owner, losses, length in zip(owner_R, losses_RT, length_R, strict=True):
             nats[owner] += losses[:length].sum()
-    return DocumentLosses(nats, np.diff(offsets), np.asarray(folder.array(part, source, "bytes")))
+    return DocumentLosses(nats, np.diff(offsets), np.asarray(sizes))
 
 
 def _batches(

@@ -158,6 +158,29 @@ def test_a_worker_that_is_killed_is_named_and_the_next_attempt_comes_to_the_same
 
 
 @pytest.mark.fault
+def test_a_trainer_whose_ray_worker_is_killed_ends_with_it_and_is_named(project, tmp_path, two_nodes):
+    out = tmp_path / "two"
+
+    def kill() -> None:
+        while not list(out.glob("checkpoints/step-*.json")):
+            time.sleep(0.02)
+        (trainer,) = [one for one in _named(*TRAINING) if _rank(one, out) == "1"]
+        of_ray = trainer.parents()[1]  # its own parent is the guard
+        assert of_ray.cmdline()[0].startswith("ray::"), of_ray.cmdline()
+        of_ray.kill()
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    with (
+        nothing_left(*TRAINING),
+        pytest.raises(TrainingFailed, match=r"worker 1 (of 2 was lost to Ray|does not answer)"),
+    ):
+        train(project, load_recipe(project, "fit", LONG), out, "first", environment_variables=two_nodes)
+    thread.join()
+    assert not (out / "pack.json").exists()
+
+
+@pytest.mark.fault
 def test_a_cluster_started_for_the_training_stops_with_the_state_saved_and_ends_with_it(project, tmp_path, short):
     out = tmp_path / "two"
 
