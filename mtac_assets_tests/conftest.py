@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -23,8 +24,14 @@ os.environ.update(
         ),  # processes in a project of a test's own run this checkout's engine, not an installed one
     }
 )
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side: two threads each would wait for one another
 os.environ.pop("APP_ENV", None)
 os.environ.pop("MTAC_CLOCK", None)
+
+# No test is timed: a busy machine is no counterexample. Where a change is judged, it is judged on the same examples each time.
+settings.register_profile("anywhere", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("judged", settings.get_profile("anywhere"), derandomize=True)
+settings.load_profile("judged" if os.environ.get("CI") else "anywhere")
 
 
 @pytest.fixture(scope="session")

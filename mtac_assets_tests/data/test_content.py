@@ -47,7 +47,7 @@ def same(a: object, b: object) -> bool:
     return type(a) is type(b) and a == b
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ROWS, st.randoms())
 def test_layout_does_not_count(rows, chance: random.Random) -> None:
     original = content_digest(table(rows), KEY)
@@ -64,7 +64,7 @@ def test_layout_does_not_count(rows, chance: random.Random) -> None:
         assert content_digest(other, KEY) == original
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(ROWS, st.data())
 def test_any_changed_value_counts(rows, data) -> None:
     row = data.draw(st.integers(0, len(rows) - 1))
@@ -76,7 +76,7 @@ def test_any_changed_value_counts(rows, data) -> None:
 
 
 @given(ROWS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_names_types_and_rows_count(rows) -> None:
     whole = table(rows)
     digests = {

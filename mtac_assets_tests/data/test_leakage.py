@@ -87,7 +87,7 @@ def tables(
 USUAL = tables([0, 20, None, 40], [0.0, 1.5, None, 3.0], [6, 6, 9, 12, 18])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     delays=st.lists(st.one_of(st.none(), st.integers(-20, 200)), min_size=1, max_size=5),
     rains=st.lists(st.one_of(st.none(), st.floats(0, 50)), min_size=1, max_size=5),

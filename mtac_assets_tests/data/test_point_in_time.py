@@ -65,7 +65,7 @@ def served(days: dict[int, pd.DataFrame], wanted: list[int]) -> dict[int, Past]:
     return found
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(rows=calendar)
 def test_counts_are_those_counted_by_hand(rows) -> None:
     days = {day: frame(content) for day, content in rows.items()}
@@ -75,7 +75,7 @@ def test_counts_are_those_counted_by_hand(rows) -> None:
             assert (tally.total.tolist(), tally.known.tolist()) == expected, (day, by, outcome, span)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(rows=calendar, data=st.data())
 def test_a_day_alone_counts_as_in_any_range(rows, data) -> None:
     days = {day: frame(content) for day, content in rows.items()}

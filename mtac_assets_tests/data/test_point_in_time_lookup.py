@@ -49,7 +49,7 @@ hours = st.integers(-24, 23)
 origins = st.sampled_from(["JFK", "LGA", None])
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     content=st.lists(st.tuples(hours, origins), max_size=12, unique=True),
     asked=st.lists(st.tuples(st.integers(0, 23), origins), min_size=1, max_size=6),

@@ -15,7 +15,7 @@ from mtac_assets.data.sampler import CHUNK, indices
 sizes = st.one_of(st.integers(1, 40), st.integers(1, 3000), st.sampled_from([2**12 - 1, 2**12, 2**12 + 1, CHUNK + 3]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(n=sizes, seed=st.integers(0, 2**63), epoch=st.integers(0, 1000))
 def test_an_epoch_holds_each_row_once(n: int, seed: int, epoch: int) -> None:
     order = indices(seed, "rows", epoch, n, 0, n)
@@ -23,7 +23,7 @@ def test_an_epoch_holds_each_row_once(n: int, seed: int, epoch: int) -> None:
     assert np.array_equal(np.sort(order), np.arange(n))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(n=sizes, cuts=st.lists(st.floats(0, 1), max_size=4))
 def test_chunks_do_not_matter(n: int, cuts: list[float]) -> None:
     whole = indices(3, "rows", 2, n, 0, n)

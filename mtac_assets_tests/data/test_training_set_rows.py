@@ -30,7 +30,7 @@ def table(content: list[tuple]) -> pa.Table:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(content=rows)
 def test_hashes_agree_exactly_where_rows_agree(content) -> None:
     hashes = row_hashes(table(content), ["name", "n", "price"])
@@ -39,7 +39,7 @@ def test_hashes_agree_exactly_where_rows_agree(content) -> None:
             assert (hashes[i] == hashes[j]) == (one == other)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(content=rows)
 def test_encoding_type_width_chunks_and_order_do_not_count(content) -> None:
     plain = table(content)

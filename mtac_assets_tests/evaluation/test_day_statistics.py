@@ -33,7 +33,7 @@ def rows_and_counts(draw: st.DrawFn) -> tuple[ScoredRows, np.ndarray]:
     return rows, np.array([counts], dtype=float)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(rows_and_counts(), st.sampled_from(sorted(SKLEARN)))
 def test_a_resample_has_scikit_learns_weighted_value(case: tuple[ScoredRows, np.ndarray], metric: str) -> None:
     rows, W = case

@@ -22,7 +22,7 @@ def simulated(rng: np.random.Generator, days: int, rows_a_day: int, spread: floa
     return scored_rows(rng.random(len(day)) < 1 / (1 + np.exp(-logit - effect[day])), day, 1 / (1 + np.exp(-logit)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.permutations(range(5)))
 def test_order_of_rows_and_names_of_days_change_nothing(seed: int, names: list[int]) -> None:
     rng = np.random.default_rng(seed)

@@ -82,7 +82,7 @@ def test_the_interval_holds_the_effect_and_min_effect_moves_the_p_value():
     assert plain.p_value < strict.p_value
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), live_days=st.integers(3, 12), reference_days=st.integers(3, 20))
 def test_better_one_way_is_worse_the_other_and_rows_may_come_in_any_order(
     seed: int, live_days: int, reference_days: int

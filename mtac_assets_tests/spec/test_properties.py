@@ -23,7 +23,7 @@ from mtac_assets.spec.stored import StoredDocument, parse_resolved
 from mtac_assets.spec.validate import validate
 
 AS_OF = date(2024, 2, 1)
-quiet = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+quiet = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 scalars = st.none() | st.booleans() | st.integers(-5, 2**64) | st.floats() | st.text(max_size=8)
 values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2)

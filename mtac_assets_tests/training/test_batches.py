@@ -9,7 +9,7 @@ from mtac_assets.training.batches import open_split, rows_of_step, steps_of
 from mtac_assets.training.errors import TrainingRefused
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(rows=st.integers(1, 300), epochs=st.integers(1, 4), batch=st.integers(1, 128), seed=st.integers(0, 2**31))
 def test_every_row_is_seen_once_an_epoch_and_no_batch_is_short(rows, epochs, batch, seed):
     steps = steps_of(rows, epochs, batch)

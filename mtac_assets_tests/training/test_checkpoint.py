@@ -27,7 +27,7 @@ def test_what_is_written_is_read_back(tmp_path):
     assert all(torch.equal(found.tensors[name], tensor) for name, tensor in TENSORS.items())
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_flipped_bit_goes_unnoticed(tmp_path, data):
     written(tmp_path)

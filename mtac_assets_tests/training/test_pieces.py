@@ -14,7 +14,7 @@ def layout_of(sizes: list[int]) -> Layout:
     return Layout([piece for n, size in enumerate(sizes) for piece in cut(f"p{n}", nn.Parameter(torch.randn(size)))])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(SIZES, st.integers(0, 4))
 def test_every_piece_has_one_owner_whatever_their_number(sizes, level):
     layout, workers = layout_of(sizes), 2**level
@@ -22,7 +22,7 @@ def test_every_piece_has_one_owner_whatever_their_number(sizes, level):
     assert sorted(owned) == list(range(len(layout.pieces)))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(SIZES, st.integers(1, 4))
 def test_what_one_gives_its_partner_keeps(sizes, level):
     layout, workers = layout_of(sizes), 2**level
@@ -31,7 +31,7 @@ def test_what_one_gives_its_partner_keeps(sizes, level):
             assert layout.halves(rank ^ (1 << step), workers)[step] == (theirs, mine)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(SIZES)
 def test_parameters_live_in_one_buffer_unchanged(sizes):
     layout = layout_of(sizes)

@@ -19,7 +19,7 @@ def summed(leaves: list[list[torch.Tensor]]) -> list[torch.Tensor]:
     return tree.total()
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(levels=st.integers(0, 5), cut=st.integers(0, 5), seed=st.integers(0, 2**31))
 def test_subtrees_summed_apart_and_then_together_give_the_same_bits(levels, cut, seed):
     """What makes 1, 2, 4 and 8 workers equal: each sums a subtree, and the sums are summed by the same tree."""

@@ -48,7 +48,7 @@ ROW = st.tuples(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(ROW, min_size=3, max_size=30))
 def test_the_rows_set_aside_are_those_that_pandera_refuses(shop, rows) -> None:
     prices, items, returned, shops = (list(values) for values in zip(*rows, strict=True))
@@ -64,7 +64,7 @@ def test_the_rows_set_aside_are_those_that_pandera_refuses(shop, rows) -> None:
     assert set(np.flatnonzero(~judged.accepted).tolist()) == refused
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(ROW, min_size=1, max_size=15), min_size=3, max_size=3))
 def test_a_day_is_judged_the_same_alone_and_in_company(shop, parts) -> None:
     tables = {

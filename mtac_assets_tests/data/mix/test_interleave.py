@@ -14,7 +14,6 @@ WEIGHTS = st.lists(st.integers(0, 60), min_size=1, max_size=8).filter(any)
 
 
 @given(WEIGHTS)
-@settings(deadline=None)
 def test_shares_are_exact_to_within_one_row_at_every_prefix(weights: list[int]):
     period = lay_out(weights)
     total = sum(weights)
@@ -37,7 +36,7 @@ def test_weights_that_a_tree_of_lines_would_get_wrong_stay_within_one_row():
 
 
 @given(WEIGHTS, st.lists(st.integers(1, 500), max_size=3, unique=True), st.data())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_any_stretch_is_the_stretch_of_the_whole_and_counts_agree(
     weights: list[int], starts: list[int], data: st.DataObject
 ):

@@ -26,7 +26,7 @@ def signatures(texts: list[list[str]]) -> np.ndarray:
 
 
 @given(st.integers(0, 10**6), st.sampled_from([0.0, 0.005, 0.02, 0.1, 0.5]))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_the_estimate_is_near_the_exact_similarity(seed: int, share: float):
     one, other = runs(text(seed)), runs(changed(text(seed), share, seed))
     exact = len(np.intersect1d(one, other)) / len(np.union1d(one, other))

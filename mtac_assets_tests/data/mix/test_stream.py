@@ -49,7 +49,6 @@ WHOLE = schedule().indices(0, 600)
 
 
 @given(st.integers(0, 2**40), st.text(max_size=5), st.integers(0, 9), st.integers(1, 3000), st.data())
-@settings(deadline=None)
 def test_the_permutation_runs_backwards(seed: int, name: str, epoch: int, n: int, data: st.DataObject):
     place = data.draw(st.integers(0, n - 1))
     row = int(indices(seed, name, epoch, n, place, 1)[0])
@@ -57,7 +56,7 @@ def test_the_permutation_runs_backwards(seed: int, name: str, epoch: int, n: int
 
 
 @given(st.integers(0, 300), st.integers(0, 300))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_any_stretch_is_the_stretch_of_the_whole(place: int, count: int):
     for a, b in zip(WHOLE, schedule().indices(place, count), strict=True):
         assert np.array_equal(a[place : place + count], b)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mtac_assets.data.mix.errors import MixError
@@ -24,7 +24,6 @@ TRAINED = train(spec(), TEXTS, "here")
 
 
 @given(st.text())
-@settings(deadline=None)
 def test_any_text_comes_back(text: str):
     (tokens,) = TRAINED.encode([text])
     assert TRAINED.decode(tokens.tolist()) == text

@@ -13,7 +13,7 @@ from mtac_assets.monitoring.drift.reference import Block, build
 from mtac_assets.monitoring.drift.rows import Categories, DriftError, Rows
 from mtac_assets.spec.recipe import DriftFloor, DriftTrigger
 
-few = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def drivers(verdict) -> set[tuple[str, str]]:

@@ -37,7 +37,7 @@ def test_counts_are_those_of_a_plain_loop(world) -> None:
     assert (counted.missing[-1], counted.sizes[-1]) == rows.raw["tail"]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 300))
 def test_parts_add_up_to_the_whole(world, cut: int) -> None:
     rows = world.day(4)

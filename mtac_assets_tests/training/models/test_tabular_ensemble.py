@@ -41,7 +41,7 @@ def test_missing_is_not_zero():
     assert not torch.equal(model(zero, CATEGORICAL[:1]), model(missing, CATEGORICAL[:1]))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=50), st.integers(1, 16))
 def test_bins_fill_in_order_and_saturate_outside(values, bins):
     layer = PiecewiseLinear(1, bins, 2)
@@ -56,7 +56,7 @@ def test_bins_fill_in_order_and_saturate_outside(values, bins):
     assert torch.isfinite(layer(points)).all()
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40))
 def test_quantiles_are_numpys(values):
     import numpy as np
