@@ -56,9 +56,14 @@ def password(file: str) -> str:
 @contextmanager
 def connected(postgres: Postgres, database: str, *, autocommit: bool = False) -> Iterator[connection]:
     """A connection for the block, committed at its end or at each command. Raises SecretMissing, and DatabaseDown where nobody answers."""
-    import psycopg2
-
     where = f"{postgres.host}:{postgres.port}/{database}"
+    try:
+        import psycopg2
+    except ModuleNotFoundError:
+        remedy = "pip install -c constraints.txt -e '.[server]', or use the image"
+        raise DatabaseDown(
+            Finding("PostgreSQL's driver is not installed", where, "the extra `server`", remedy)
+        ) from None
     try:
         opened = psycopg2.connect(
             host=postgres.host,

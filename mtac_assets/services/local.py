@@ -30,15 +30,7 @@ class NotStartable(MtacError):
 
 
 def ports(project: Project) -> dict[str, int]:
-    """Ports that the services will listen on, by their name in the environment config."""
-    numbers = {"webserver": project.environment.ports.webserver}
-    if not is_server(tracking_uri(project)):
-        numbers["mlflow"] = project.environment.ports.mlflow
-    return numbers
-
-
-def services(project: Project, environment: Mapping[str, str]) -> list[Service]:
-    """What `mtac up` keeps running. MLflow's server is left out where the environment names one elsewhere."""
+    """Ports that the services will listen on, by their name in the environment config. Raises NotStartable where they run apart."""
     if project.environment.server is not None:
         raise NotStartable(
             Finding(
@@ -48,6 +40,14 @@ def services(project: Project, environment: Mapping[str, str]) -> list[Service]:
                 "`mtac service NAME` runs one of them, deploy/compose.yaml all; or unset APP_ENV",
             )
         )
+    numbers = {"webserver": project.environment.ports.webserver}
+    if not is_server(tracking_uri(project)):
+        numbers["mlflow"] = project.environment.ports.mlflow
+    return numbers
+
+
+def services(project: Project, environment: Mapping[str, str]) -> list[Service]:
+    """What `mtac up` keeps running. MLflow's server is left out where the environment names one elsewhere."""
     if not (project.root / WORKSPACE).is_file():
         raise NotStartable(
             Finding(
