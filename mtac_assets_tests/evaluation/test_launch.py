@@ -50,7 +50,7 @@ def test_an_evaluation_beyond_its_limit_is_ended(line: Any, tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-MADE_AT = {"created_at", "seconds"}
+MADE_AT = {"created_at", "seconds", "usage"}
 
 
 def test_one_begun_while_the_model_was_trained_comes_to_the_same_report(line: Any, tmp_path: Path) -> None:
