@@ -33,7 +33,12 @@ def check(repository: Repository, environment: str) -> list[Finding]:
     head = repository.resolve(name)
     chain = _chain(repository, head) if head is not None else []
     problems: list[tuple[int, str]] = [*_within(chain), *_against_anchors(repository, environment, chain)]
+    known = {
+        link.commit for link in chain
+    }  # what led to such a commit is a beginning of the chain, and need not be read again
     for place, other in _other_heads(repository, environment, head):
+        if other in known:
+            continue
         problems.extend(_against(chain, _chain(repository, other), place))
     found: dict[int, str] = {}
     for sequence, problem in problems:
