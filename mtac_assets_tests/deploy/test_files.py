@@ -45,12 +45,11 @@ def server(request: pytest.FixtureRequest) -> Server:
     ("schema", "files"),
     [
         ("vendor.compose-spec", [DEPLOY / "compose.yaml"]),
-        ("vendor.github-workflows", sorted((ROOT / ".github" / "workflows").glob("*.yaml"))),
+        ("vendor.github-workflows", sorted((ROOT / ".github" / "workflows").glob("*.yml"))),
     ],
 )
 def test_a_file_is_what_its_schema_says(schema: str, files: list[Path]) -> None:
-    if not files:
-        pytest.skip("there are no workflows here")
+    assert files
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -43,7 +43,6 @@ def test_actions_are_pinned_and_jobs_end_and_may_do_little(path: Any) -> None:
         for name, right in job.get("permissions", {}).items():
             assert (name, right) in {
                 ("contents", "read"),
-                ("packages", "write"),
                 ("pull-requests", "write"),
                 ("actions", "read"),
             }
