@@ -7,12 +7,15 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 import dagster as dg
 import pytest
 
 from mtac_assets.orchestration import instance as homes
-from mtac_assets.services.database import DatabaseDown, SecretMissing, asked, connected
+from mtac_assets.orchestration.postgres_check import problems_of
+from mtac_assets.orchestration.prepare import migrate
+from mtac_assets.services.database import DatabaseDown, SecretMissing, asked, connected, url
 from mtac_assets.spec.project import Project
 from mtac_assets_tests.postgres import PASSWORD, Postgres, postgres
 from mtac_assets_tests.served import served as server_project
@@ -76,6 +79,54 @@ def test_processes_that_make_the_tables_at_once_all_can(served: Project, databas
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors.decode()
     assert database.ask("select count(*) from alembic_version", "dagster") == "1"
+
+
+@pytest.mark.slow
+def test_tables_of_an_older_version_are_brought_up_to_date_and_lose_nothing(
+    served: Project, database: Postgres
+) -> None:
+    with homes.instance(served) as opened:
+        assert short.execute_in_process(instance=opened).success
+    newest = database.ask("select version_num from alembic_version", "dagster")
+    older(database)
+    assert database.ask("select version_num from alembic_version", "dagster") != newest
+    mlflow_older = database.ask("select version_num from alembic_version", "mlflow")
+
+    (finding,) = problems_of(database.settings)
+    assert "mtac service migrate" in finding.remedy
+    assert len(list(migrate(served))) == 2
+    assert problems_of(database.settings) == []
+    assert database.ask("select version_num from alembic_version", "mlflow") != mlflow_older
+    assert database.ask("select status from runs", "dagster") == "SUCCESS"
+    with homes.instance(served) as opened:
+        assert short.execute_in_process(instance=opened).success
+    assert database.ask("select count(*) from runs", "dagster") == "2"
+
+
+def older(database: Postgres) -> None:
+    """Both databases as the versions before had them: their own migrations, undone and not gone through to the end."""
+    import dagster_postgres.run_storage.run_storage as storage
+    from alembic import command
+    from dagster_postgres.utils import pg_alembic_config
+    from mlflow.store.db.utils import _get_alembic_config
+    from mlflow.store.tracking.dbmodels.initial_models import Base
+    from sqlalchemy import create_engine
+
+    config = pg_alembic_config(str(storage.__file__))
+    engine = create_engine(address(database, "dagster"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "-1")
+    engine.dispose()
+    engine = create_engine(address(database, "mlflow"))
+    Base.metadata.create_all(engine)  # what MLflow's own migrations begin with
+    engine.dispose()
+    command.upgrade(_get_alembic_config(address(database, "mlflow")), "heads-1")
+
+
+def address(database: Postgres, name: str) -> str:
+    """The URL with the password in it, as a library wants it."""
+    return url(database.settings, name).replace("@", f":{quote(PASSWORD, safe='')}@", 1)
 
 
 def test_a_password_is_rotated_without_a_restart(served: Project, database: Postgres) -> None:
