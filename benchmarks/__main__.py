@@ -25,6 +25,7 @@ MODULES = (
     "provenance",
     "backup",
     "ledger",
+    "promotion",
     "reproduction",
     "line",
     "quality",

@@ -107,13 +107,12 @@ def _apply(
     """
     newest = {status: model_id for model_id, status in ledger.statuses(entries).items()}
     for status, model_id in newest.items():
-        registry.register(project, recipe, model_id, str(project.state.models / model_id), {STATUS_TAG: status})
+        registry.register(project, recipe, model_id, {STATUS_TAG: status})
     for alias, entry in ((CHAMPION, champion), (CHALLENGER, challenger)):
         registry.set_alias(project, recipe, alias, entry.model_id if entry is not None else None)
     for entry in (champion, challenger):
         if entry is not None and entry.model_id is not None:
-            source = str(project.state.models / entry.model_id)
-            registry.register(project, recipe, entry.model_id, source, {APPLIED_TAG: str(entry.sequence)})
+            registry.register(project, recipe, entry.model_id, {APPLIED_TAG: str(entry.sequence)})
 
 
 def _record(project: Project, moved: list[Moved]) -> None:

@@ -18,16 +18,19 @@ if TYPE_CHECKING:
 
     from mtac_assets.spec.project import Project
 
+SOURCE = "git:///refs/mtac/models/"
 
-def register(project: Project, recipe: str, model_id: str, source: str, tags: Mapping[str, str] | None = None) -> str:
+
+def register(project: Project, recipe: str, model_id: str, tags: Mapping[str, str] | None = None) -> str:
     """The version of `model_id` under the registered model `recipe`, made where it does not exist; returns its number.
 
-    `source` is where the pack lies (a path or URI); `tags` are set on the version, also on an existing one.
+    Its source is the model's commit, by its reference in Git: a folder of this machine would say nothing to others, and a server of
+    MLflow refuses one. It links to the run that recorded the training, where there is one. `tags` are set on an existing version, too.
     """
     with connected(project, f"registering {model_id}") as client:
         _ensure_model(client, recipe)
         found = _versions(client, recipe, model_id)
-        version = found[0] if found else _create(client, recipe, model_id, source)
+        version = found[0] if found else _create(client, recipe, model_id)
         for name, value in (tags or {}).items():
             client.set_model_version_tag(recipe, version.version, name, value)
         return str(version.version)
@@ -73,13 +76,29 @@ def _ensure_model(client: MlflowClient, recipe: str) -> None:
             raise
 
 
-def _create(client: MlflowClient, recipe: str, model_id: str, source: str) -> ModelVersion:
+def _create(client: MlflowClient, recipe: str, model_id: str) -> ModelVersion:
     """A new version; of two processes that made one at once, both keep the lower number."""
-    made = client.create_model_version(recipe, source, tags={MODEL_ID_TAG: model_id}, await_creation_for=0)
+    made = client.create_model_version(
+        recipe,
+        SOURCE + model_id,
+        run_id=_run(client, recipe, model_id),
+        tags={MODEL_ID_TAG: model_id},
+        await_creation_for=0,
+    )
     first = _versions(client, recipe, model_id)[0]
     if str(first.version) != str(made.version):
         client.delete_model_version(recipe, str(made.version))
     return first
+
+
+def _run(client: MlflowClient, recipe: str, model_id: str) -> str | None:
+    """The newest run that recorded a training of the model; None where MLflow has none (yet)."""
+    experiment = client.get_experiment_by_name(recipe)
+    if experiment is None:
+        return None
+    asked = f"tags.`{MODEL_ID_TAG}` = '{model_id}'"
+    runs = client.search_runs([experiment.experiment_id], asked, order_by=["attributes.start_time DESC"], max_results=1)
+    return runs[0].info.run_id if runs else None
 
 
 def _versions(client: MlflowClient, recipe: str, model_id: str) -> list[ModelVersion]:

@@ -13,6 +13,7 @@ import pytest
 from mtac_assets.services import health, local
 from mtac_assets.spec.environment import Mlflow
 from mtac_assets.spec.project import Project
+from mtac_assets.tracking import registry
 from mtac_assets.tracking.connection import connected
 from mtac_assets.tracking.description import DataInput, Training
 from mtac_assets.tracking.record import Outcome, Point, Recorder, flush
@@ -87,6 +88,14 @@ def test_what_waited_for_the_server_is_sent_and_shows_on_its_page(
         assert run.info.status == "FINISHED"
         assert len(client.get_metric_history(run.info.run_id, "loss")) == 200
         assert [entry.path for entry in client.list_artifacts(run.info.run_id, "report")] == ["report/report.json"]
+
+    # A server is stricter than a database: it refuses versions that lie in a folder.
+    registry.register(served, "tides", "tides-0123456789ab")
+    registry.set_alias(served, "tides", "champion", "tides-0123456789ab")
+    assert registry.aliases(served, "tides") == {"champion": "tides-0123456789ab"}
+    with connected(served, "the test's question") as client:
+        version = client.get_model_version_by_alias("tides", "champion")
+    assert (version.run_id, version.source) == (run.info.run_id, "git:///refs/mtac/models/tides-0123456789ab")
 
     # A second training, recorded straight into the database beside the running server.
     outcome = record(replace(served, environment=served.environment.model_copy(update={"mlflow": Mlflow()})))
