@@ -41,7 +41,7 @@ class Usage:
             seconds,
             sum(each.ru_utime + each.ru_stime for each in (own, children)),
             seconds * gpus,
-            max(own.ru_maxrss, children.ru_maxrss) * _MEMORY_BLOCK,
+            max(_own_peak() or own.ru_maxrss, children.ru_maxrss) * _MEMORY_BLOCK,
             (own.ru_oublock + children.ru_oublock) * _WRITTEN_BLOCK,
         )
 
@@ -81,6 +81,19 @@ class Usage:
             self.peak_memory_bytes,
             self.bytes_written - before.bytes_written,
         )
+
+
+def _own_peak() -> int | None:
+    """The largest resident memory of this program, in KiB; None where the kernel does not tell.
+
+    `ru_maxrss` of a process begins with that of the one which forked it, whatever program it runs since: a trainer that a large
+    process starts would look as large. (A child of ours is bounded so by ourselves.)
+    """
+    try:
+        with open("/proc/self/status") as lines:
+            return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), None)
+    except OSError:
+        return None
 
 
 def price(used: Usage, accounting: Accounting) -> float | None:

@@ -54,6 +54,14 @@ def test_cpu_of_children_and_bytes_that_reach_the_disk_are_counted(tmp_path: Pat
     assert busy[3] >= 10_240_000
 
 
+def test_memory_of_the_process_that_started_it_is_not_its_own() -> None:
+    large = "held = bytes(range(256)) * 2_000_000\n"  # 512 MB
+    fork = "subprocess.run([sys.executable, '-c', sys.argv[1]], preexec_fn=lambda: None)"  # with it Python forks, and does not spawn
+    command = [sys.executable, "-c", f"import subprocess, sys\n{large}{fork}", BUSY]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert float(done.stdout.split()[2]) < 300_000_000
+
+
 @given(usages, usages, usages)
 def test_adding_up_has_an_order_of_no_account(a: Usage, b: Usage, c: Usage) -> None:
     for add in (Usage.then, Usage.beside):
