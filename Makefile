@@ -36,10 +36,10 @@ test: $(STAMP_DEV)  ## the tests (under 10 minutes on 2 cores)
 	@$(BIN)/python -m pytest -n $(JOBS) -m 'not slow and not fault'
 
 test-full: $(STAMP_DEV)  ## all tests: also the slow ones and the fault suite
-	@$(BIN)/python -m pytest -n $(JOBS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 test-faults: $(STAMP_DEV)  ## the fault suite alone
-	@$(BIN)/python -m pytest -n $(JOBS) -m 'fault'
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m 'fault'
 
 up: $(STAMP)  ## Dagster, its daemon and MLflow on loopback
 	@$(BIN)/python -m mtac_assets.cli up
