@@ -68,10 +68,12 @@ definitions: $(STAMP_DEV)  ## does Dagster load all definitions, in every enviro
 	@for environment in $(notdir $(basename $(wildcard mtac_assets/environments/*.yaml))); do \
 	  APP_ENV=$$environment $(BIN)/python -m dagster definitions validate -m mtac_assets.definitions --log-level warning || exit 1; done
 
+CHECK_AS_OF ?= 2013-07-15
 check: $(STAMP_DEV)  ## every recipe, dataset and environment well-formed; language models' preflight
 	@$(BIN)/python -m mtac_assets.cli check
-	@for recipe in $(notdir $(patsubst %/recipe.yaml,%,$(wildcard mtac_assets/defs/*/recipe.yaml))); do \
-	  $(BIN)/python -m mtac_assets.cli check $$recipe --workers 1 --device cpu || exit 1; done
+	@for recipe in $(wildcard mtac_assets/defs/*/recipe.yaml); do \
+	  $(BIN)/python -m mtac_assets.cli check $$recipe --workers 1 --device cpu \
+	    $$(grep -q '^window:' $$recipe && echo --as-of $(CHECK_AS_OF)) || exit 1; done
 
 BASE ?= origin/main
 recipe-diff: $(STAMP_DEV)  ## what changes in recipes against BASE, as Markdown
