@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -40,6 +41,14 @@ SHORT = ("training.micro_batch_size=16",)
 LONG = (*SHORT, "training.epochs=60", "training.checkpoint_every_steps=50")
 
 
+MARK, OURS = "MTAC_STARTED_BY", secrets.token_hex(8)  # what this process starts inherits it; tests run side by side
+
+
+@pytest.fixture(autouse=True)
+def marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(MARK, OURS)
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The tiny project with `launcher: {kind: ray, workers: 2}`."""
@@ -64,7 +73,7 @@ def short() -> Iterator[Path]:
 
 
 @pytest.fixture
-def two_nodes(short: Path) -> Iterator[dict[str, str]]:
+def two_nodes(short: Path, marked: None) -> Iterator[dict[str, str]]:
     """Variables of a driver of a cluster of two nodes with one CPU each."""
     variables = {**os.environ, "RAY_TMPDIR": str(short), "RAY_USAGE_STATS_ENABLED": "0"}
     before = set(psutil.pids())
@@ -92,7 +101,7 @@ CLUSTER = ("raylet", "gcs_server", "ray::")
 
 @contextmanager
 def nothing_left(*names: str, before: set[int] | None = None) -> Iterator[None]:
-    """No process that was not there `before` (now), and whose command line has one of `names`, outlives the block."""
+    """No process of ours that was not there `before` (now), and whose command line has one of `names`, outlives the block."""
     before = set(psutil.pids()) if before is None else before
     yield
     deadline = time.monotonic() + 20
@@ -105,10 +114,10 @@ def _named(*names: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            line = " ".join(process.cmdline())
+            line, ours = " ".join(process.cmdline()), process.environ().get(MARK) == OURS
         except psutil.NoSuchProcess:
             continue
-        if any(name in line for name in names):
+        if ours and any(name in line for name in names):
             found.append(process)
     return found
 
