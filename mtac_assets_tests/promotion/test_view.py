@@ -33,10 +33,10 @@ def and_die(done):
     return lambda *arguments, **named: (done(*arguments, **named), die())
 
 def mark(done):
-    def register(project, recipe, model_id, source, tags=None):
+    def register(project, recipe, model_id, tags=None):
         if view.APPLIED_TAG in tags:
             die()
-        return done(project, recipe, model_id, source, tags)
+        return done(project, recipe, model_id, tags)
     return register
 
 match moment:
