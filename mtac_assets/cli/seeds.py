@@ -1,4 +1,4 @@
-"""`mtac seeds`: what the luck of a seed is worth, and so what a champion gate has to ask for."""
+"""`mtac seeds`: what the luck of a seed is worth, and so what a champion gate has to know."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def seeds(
     overrides: Overrides = None,
     json: Json = False,
 ) -> None:
-    """Train one recipe with several seeds: how far luck alone moves each metric, and the `min_effect` that it takes."""
+    """Train one recipe with several seeds: how far luck alone moves each metric, which its champion gate has to know."""
     project, first = resolve(recipe, as_of, overrides)
     numbers = range(first.recipe.training.seed, first.recipe.training.seed + count)
     rows: list[dict[str, Any]] = []
@@ -53,36 +53,36 @@ def seeds(
                 "schema_version": 1,
                 "recipe": first.recipe.name,
                 "rows": rows,
-                "spread": {one.metric: asdict(one) | {"min_effect": one.min_effect} for one in spreads},
+                "spread": {one.metric: asdict(one) | {"seed_deviation": one.seed_deviation} for one in spreads},
                 "gate": None if gate is None else gate.model_dump(),
             }
         )
         return
     output.print_table(
         f"{first.recipe.name}, {count} seeds, the same data and test rows",
-        ["metric", "mean", "standard deviation", "95 % interval", "min_effect"],
+        ["metric", "mean", "standard deviation", "95 % interval", "seed_deviation"],
         [
             [
                 one.metric.replace("_", " "),
                 f"{one.mean:.4f}",
                 f"{one.deviation:.5f}",
                 f"{one.low:.5f} to {one.high:.5f}",
-                f"{one.min_effect:g}",
+                f"{one.seed_deviation:g}",
             ]
             for one in spreads
         ],
-        right=["mean", "standard deviation", "95 % interval", "min_effect"],
+        right=["mean", "standard deviation", "95 % interval", "seed_deviation"],
     )
-    said = [] if gate is None else [_verdict(one, gate.min_effect) for one in spreads if one.metric == gate.metric]
+    said = [] if gate is None else [_verdict(one, gate.seed_deviation) for one in spreads if one.metric == gate.metric]
     for line in said:
         output.console().print(line, soft_wrap=True)
 
 
-def _verdict(found: Spread, asked: float) -> str:
+def _verdict(found: Spread, known: float) -> str:
     """What the recipe's champion gate makes of it."""
-    if asked >= found.min_effect:
-        return f"gates.champion asks for {asked:g}: the luck of a seed makes no champion"
+    if known >= found.deviation:
+        return f"gates.champion knows of {known:g}: luck makes a champion no more often than its alpha says"
     return (
-        f"gates.champion asks for {asked:g} in {found.metric}: a seed may become champion by luck. "
-        f"Remedy: min_effect: {found.min_effect:g}"
+        f"gates.champion knows of {known:g} in {found.metric}: luck makes a champion more often than its alpha says. "
+        f"Remedy: seed_deviation: {found.seed_deviation:g}"
     )

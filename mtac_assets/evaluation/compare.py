@@ -4,7 +4,8 @@ Both models are scored on the same rows, so their shared difficulty cancels; day
 (14 by default) a plain bootstrap promotes by chance too often. So the difference is studentised by its delete-one-day
 jackknife error and judged twice: against the same ratio in resamples (the bootstrap-t, which knows skew) and against
 Student's t with days - 1 degrees of freedom (which knows how few the days are). The larger p-value and the wider
-interval count. Sources: Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapters 11 and 12; for few
+interval count. Two trainings that differ by their seed alone are not equally good either: `seed_deviation` says by how
+much, and its variance, once for each of the two, is added to that of the days in the p-value. Sources: Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapters 11 and 12; for few
 clusters Cameron, Gelbach and Miller, Review of Economics and Statistics 90 (2008). docs/evaluation.md has the measured
 rate of false promotions.
 
@@ -31,7 +32,8 @@ MIN_COMPARISON_DAYS = 5
 class Comparison:
     """How much better a is than b on one metric: `effect` > 0 means that a is better, also where less is better.
 
-    `p_value`: one-sided, of "a is better than b by no more than `min_effect`"; from 1 / (resamples + 1) to 1.
+    `p_value`: one-sided, of "a is better than b by no more than `min_effect`, and by the luck of seeds whose metric has the
+    standard deviation `seed_deviation`"; from 1 / (resamples + 1) to 1. `low`, `high`: of the effect between these very two.
     Where something is None, `reason` says why; None passes no gate.
     """
 
@@ -43,6 +45,7 @@ class Comparison:
     high: float | None
     p_value: float | None
     min_effect: float
+    seed_deviation: float
     days: int
     rows: int
     resamples: int
@@ -65,13 +68,14 @@ def compare(
     seed: int,
     confidence: float = 0.95,
     min_effect: float = 0.0,
+    seed_deviation: float = 0.0,
 ) -> Comparison:
     """Compare two models' scores [N] on the same labels [N] and days [N]; EvaluationError where they are unfit."""
     rows_a = scored_rows(labels, days, scores_a, "scores_a")
     rows_b = rows_a.with_scores(scores_b, "scores_b")
     resampling = resample_days(rows_a.day_count, resamples=resamples, seed=seed, confidence=confidence)
     a, b = (resampled(rows, metric, resampling) for rows in (rows_a, rows_b))
-    return compare_resampled(a, b, resampling, min_effect=min_effect)
+    return compare_resampled(a, b, resampling, min_effect=min_effect, seed_deviation=seed_deviation)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +131,9 @@ def resampled_ratio(
     return Resampled(metric, better, len(sums), value, without, values, derivatives, unit=unit)
 
 
-def compare_resampled(a: Resampled, b: Resampled, resampling: Resampling, *, min_effect: float = 0.0) -> Comparison:
+def compare_resampled(
+    a: Resampled, b: Resampled, resampling: Resampling, *, min_effect: float = 0.0, seed_deviation: float = 0.0
+) -> Comparison:
     """Compare two models measured on the same rows, in the same order, under the same resampling."""
     assert (a.metric, a.rows) == (b.metric, b.rows)
     better, days = a.better, resampling.counts.shape[1]
@@ -136,6 +142,7 @@ def compare_resampled(a: Resampled, b: Resampled, resampling: Resampling, *, min
         "value_a": a.value,
         "value_b": b.value,
         "min_effect": min_effect,
+        "seed_deviation": seed_deviation,
         "days": days,
         "rows": a.rows,
         "resamples": resampling.resamples,
@@ -165,7 +172,7 @@ def compare_resampled(a: Resampled, b: Resampled, resampling: Resampling, *, min
     if not np.isfinite([lower, upper]).all():
         return _unjudged(known, f"undefined in {int((~usable).sum())} of {resampling.resamples} resamples", effect)
     reach = float(stats.t.ppf(1 - tail, days - 1))
-    ratio = (effect - min_effect) / error
+    ratio = (effect - min_effect) / float(np.hypot(error, np.sqrt(2) * seed_deviation))
     by_resamples = (1 + int((ratios >= ratio).sum())) / (1 + resampling.resamples)
     return Comparison(
         effect=effect,

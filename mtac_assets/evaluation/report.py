@@ -93,7 +93,7 @@ def open_report(folder: Path) -> Report:
     return Report(folder, document)
 
 
-def compare_reports(a: Report, b: Report, metric: str, *, min_effect: float = 0.0) -> Comparison:
+def compare_reports(a: Report, b: Report, metric: str) -> Comparison:
     """The paired comparison of two models evaluated apart, from their stored scores; only on the very same test rows."""
     tests = [report.document["test"] for report in (a, b)]
     if tests[0]["digest"] != tests[1]["digest"]:
@@ -115,7 +115,6 @@ def compare_reports(a: Report, b: Report, metric: str, *, min_effect: float = 0.
         resamples=settings["resamples"],
         seed=settings["seed"],
         confidence=settings["confidence"],
-        min_effect=min_effect,
     )
 
 

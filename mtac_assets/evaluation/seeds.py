@@ -9,15 +9,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# 200 challengers that differ by their seed alone, 13,000 test rows: at one deviation 9.5 % pass, at two 0.5 to 2 % (docs/evaluation.md)
-DEVIATIONS = 2.0
-
 
 @dataclass(frozen=True, slots=True)
 class Spread:
     """Of one metric over seeds, in the metric's unit: sample standard deviation with its interval, and the values [S] themselves.
 
-    `min_effect` is what a champion gate has to ask for so that no seed becomes champion by luck.
+    `seed_deviation` is what a champion gate has to know so that a seed becomes champion by luck no more often than it allows.
     """
 
     metric: str
@@ -28,13 +25,12 @@ class Spread:
     high: float
 
     @property
-    def min_effect(self) -> float:
-        """Two deviations, rounded up to two significant digits."""
-        asked = DEVIATIONS * self.deviation
-        if asked == 0:
+    def seed_deviation(self) -> float:
+        """The deviation, rounded up to two significant digits."""
+        if self.deviation == 0:
             return 0.0
-        digit = 10.0 ** (math.floor(math.log10(asked)) - 1)
-        return round(math.ceil(asked / digit - 1e-9) * digit, 12)
+        digit = 10.0 ** (math.floor(math.log10(self.deviation)) - 1)
+        return round(math.ceil(self.deviation / digit - 1e-9) * digit, 12)
 
 
 def spread(metric: str, values: Sequence[float], confidence: float = 0.95) -> Spread:

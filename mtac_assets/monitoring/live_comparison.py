@@ -26,7 +26,14 @@ Scores = dict[str, tuple[PredictionManifest, "pa.Table"]]
 
 
 def compare_live(
-    project: Project, a: str, b: str, keys: Iterable[str], metric: str = "log_loss", *, min_effect: float = 0.0
+    project: Project,
+    a: str,
+    b: str,
+    keys: Iterable[str],
+    metric: str = "log_loss",
+    *,
+    min_effect: float = 0.0,
+    seed_deviation: float = 0.0,
 ) -> Comparison:
     """Is model `a` better than `b` on the labelled rows of the days `keys`? `effect` > 0 and a small `p_value` say so.
 
@@ -63,6 +70,7 @@ def compare_live(
         seed=settings.seed,
         confidence=settings.confidence,
         min_effect=min_effect,
+        seed_deviation=seed_deviation,
     )
 
 
@@ -79,7 +87,15 @@ def judge_shadow(
     """`shadow.shadow_verdict` over the days `keys` since the challenger became one, both models' scores compared."""
     days = shadow.shadow_days(labelled_days(project, challenger, keys), settings)
     comparison = (
-        compare_live(project, challenger, champion, days, settings.metric, min_effect=settings.min_effect)
+        compare_live(
+            project,
+            challenger,
+            champion,
+            days,
+            settings.metric,
+            min_effect=settings.min_effect,
+            seed_deviation=settings.seed_deviation,
+        )
         if len(days) == settings.days
         else None
     )

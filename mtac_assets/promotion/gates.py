@@ -122,7 +122,7 @@ def champion(evidence: Evidence, gates: Gates, rules: Promotion) -> Iterator[Ver
         yield Verdict(name, True, "there is no champion yet")
         return
     found = evidence.comparison
-    numbers: dict[str, Any] = {"champion": evidence.champion_id, "alpha": rule.alpha, "min_effect": rule.min_effect}
+    numbers: dict[str, Any] = {"champion": evidence.champion_id, **rule.model_dump(exclude={"metric", "source"})}
     if found is None:
         yield Verdict(name, False, "there is a champion, and no comparison with it", numbers)
         return

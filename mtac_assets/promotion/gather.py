@@ -213,6 +213,7 @@ def _paired(folder: Path, champion: Path, resolved: ResolvedRecipe, gate: Champi
         seed=settings.seed,
         confidence=settings.confidence,
         min_effect=gate.min_effect,
+        seed_deviation=gate.seed_deviation,
     ).document()
 
 

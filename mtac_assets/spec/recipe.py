@@ -193,14 +193,24 @@ class BaselineGate(Spec):
     )
 
 
-class ChampionGate(Spec):
-    """The model must beat the champion on the same rows, and not by noise."""
+class Better(Spec):
+    """What it takes to count as better than another model on the same rows."""
 
     metric: Metric = Field(description="The metric.")
     alpha: float = Field(
         default=0.05, gt=0, lt=0.5, description="Largest chance of promoting a model that is no better."
     )
     min_effect: float = Field(default=0.0, ge=0, description="By at least this much, in the metric's better direction.")
+    seed_deviation: float = Field(
+        default=0.0,
+        ge=0,
+        description="Standard deviation of the metric over trainings that differ by their seed alone (`mtac seeds` "
+        "measures it): that much of a difference is chance, as the choice of test days is.",
+    )
+
+
+class ChampionGate(Better):
+    """The model must beat the champion on the same rows, and not by noise."""
 
 
 class Gates(Spec):
@@ -235,16 +245,12 @@ class PerformanceTrigger(Spec):
     )
 
 
-class Shadow(Spec):
+class Shadow(Better):
     """A period in which a challenger is scored beside the champion, and judged once at its end, on live labels."""
 
     days: Annotated[int, Field(ge=5, le=366)] = Field(description="Days with labels that the two are compared on.")
     min_rows: Count = Field(default=500, description="With fewer labelled rows the challenger is refused.")
     metric: Metric = Field(default="log_loss", description="The metric.")
-    alpha: float = Field(
-        default=0.05, gt=0, lt=0.5, description="Largest chance of promoting a challenger that is no better."
-    )
-    min_effect: float = Field(default=0.0, ge=0, description="By at least this much, in the metric's better direction.")
 
 
 class Rollback(Spec):

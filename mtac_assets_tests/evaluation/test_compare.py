@@ -113,6 +113,39 @@ def test_a_minimum_effect_is_harder_to_pass() -> None:
     assert p_values[-1] == 1.0
 
 
+@pytest.mark.parametrize("deviation", [0.0, 0.004, 0.02])
+def test_the_luck_of_seeds_wins_at_most_at_alpha_where_its_deviation_is_known(deviation: float) -> None:
+    """Two models that differ in truth by their own luck alone: what the gate knows of it, it does not take for progress."""
+    trials, known, blind = 300, 0, 0
+    for trial in range(trials):
+        rng = np.random.default_rng([7, trial])
+        labels, day, logit = world(rng, rows_a_day=300)
+        a, b = (noisy(rng, logit, day, 0.2) for _ in range(2))
+        # Luck moves the whole metric: every row's probability towards its label, or away from it.
+        a, b = (luckier(labels, scores, rng.normal(0, deviation)) for scores in (a, b))
+        known += (
+            compare(labels, day, a, b, "log_loss", resamples=200, seed=1, seed_deviation=deviation).p_value <= ALPHA
+        )  # type: ignore[operator]
+        blind += compare(labels, day, a, b, "log_loss", resamples=200, seed=1).p_value <= ALPHA  # type: ignore[operator]
+    assert known / trials <= 1.3 * ALPHA
+    assert deviation < 0.02 or blind / trials > 3 * ALPHA
+
+
+def luckier(labels: np.ndarray, scores: np.ndarray, gain: float) -> np.ndarray:
+    """Scores whose log loss is lower by `gain`."""
+    of_label = np.where(labels, scores, 1 - scores)
+    moved = np.minimum(of_label * np.exp(gain), 1 - 1e-9)
+    return np.where(labels, moved, 1 - moved)
+
+
+def test_known_luck_moves_the_p_value_and_not_the_interval() -> None:
+    found = [compared(1, "log_loss", noise=(0.2, 0.8), seed_deviation=known) for known in (0, 0.01, 0.1)]
+    p_values = [one.p_value for one in found]
+    assert p_values == sorted(p_values)  # type: ignore[type-var]
+    assert p_values[0] < p_values[-1] < 0.5  # type: ignore[operator]
+    assert len({(one.effect, one.low, one.high) for one in found}) == 1
+
+
 def test_few_days_have_an_effect_and_no_verdict() -> None:
     rng = np.random.default_rng(0)
     labels, day, logit = world(rng, days=4)

@@ -15,11 +15,11 @@ def test_the_interval_of_a_deviation_holds_the_truth_as_often_as_it_says() -> No
     assert 0.93 <= np.mean(held) <= 0.97
 
 
-def test_what_a_gate_must_ask_for_is_two_deviations_rounded_up() -> None:
+def test_what_a_gate_must_know_is_the_deviation_rounded_up() -> None:
     found = spread("log_loss", (0.5, 0.5018, 0.4991))
     assert found.deviation == pytest.approx(np.std([0.5, 0.5018, 0.4991], ddof=1))
-    assert 2 * found.deviation <= found.min_effect < 2 * found.deviation * 1.1
-    assert spread("log_loss", (0.5, 0.5)).min_effect == 0.0
+    assert found.deviation <= found.seed_deviation < found.deviation * 1.1
+    assert spread("log_loss", (0.5, 0.5)).seed_deviation == 0.0
 
 
 @pytest.mark.parametrize("values", [(0.5,), (0.5, float("nan"))])

@@ -105,4 +105,5 @@ def compare_documents(
         resampled_ratio(gate.metric, -1, table["nats"].to_numpy()[chosen] / math.log(2), sizes, "document", resampling)
         for table in (own, other)
     )
-    return compare_resampled(a, b, resampling, min_effect=gate.min_effect).document() | excluded
+    found = compare_resampled(a, b, resampling, min_effect=gate.min_effect, seed_deviation=gate.seed_deviation)
+    return found.document() | excluded
