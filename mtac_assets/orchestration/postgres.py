@@ -7,7 +7,7 @@ without a restart, and none stands in a configuration, a command line or an envi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from dagster import StringSource
 from dagster._config.config_schema import UserConfigSchema
@@ -31,46 +31,27 @@ class PasswordFile(PgTokenProvider):
         return password(self._path), 0.0  # expired at once: asked for at every connection
 
 
-def _arguments(inst_data: ConfigurableClassData | None, fields: Mapping[str, Any]) -> dict[str, Any]:
-    provider = PasswordFile(fields["password_file"])
-    return {"postgres_url": fields["address"], "inst_data": inst_data, "token_provider": provider}
+class _WithPasswordFile:
+    """What the three storages below have in common: an address, and where the password is read."""
+
+    @classmethod
+    def config_type(cls) -> UserConfigSchema:
+        return FIELDS
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:
+        provider = PasswordFile(config_value["password_file"])
+        arguments = {"postgres_url": config_value["address"], "inst_data": inst_data, "token_provider": provider}
+        return cls(**arguments)
 
 
-class Runs(PostgresRunStorage):
+class Runs(_WithPasswordFile, PostgresRunStorage):
     """`PostgresRunStorage` with a password file."""
 
-    @classmethod
-    def config_type(cls) -> UserConfigSchema:
-        return FIELDS
 
-    @classmethod
-    def from_config_value(  # pyright: ignore[reportIncompatibleMethodOverride]
-        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
-    ) -> Runs:
-        return cls(**_arguments(inst_data, config_value))
-
-
-class EventLog(PostgresEventLogStorage):
+class EventLog(_WithPasswordFile, PostgresEventLogStorage):
     """`PostgresEventLogStorage` with a password file."""
 
-    @classmethod
-    def config_type(cls) -> UserConfigSchema:
-        return FIELDS
 
-    @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> EventLog:
-        return cls(**_arguments(inst_data, config_value))
-
-
-class Schedules(PostgresScheduleStorage):
+class Schedules(_WithPasswordFile, PostgresScheduleStorage):
     """`PostgresScheduleStorage` with a password file."""
-
-    @classmethod
-    def config_type(cls) -> UserConfigSchema:
-        return FIELDS
-
-    @classmethod
-    def from_config_value(  # pyright: ignore[reportIncompatibleMethodOverride]
-        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
-    ) -> Schedules:
-        return cls(**_arguments(inst_data, config_value))

@@ -12,7 +12,6 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
-import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TextIO
 
+from mtac_assets.provenance.beside import Enough, beside
 from mtac_assets.provenance.files import read_json, write_json
 from mtac_assets.spec import clock
 from mtac_assets.spec.errors import Finding, MtacError
@@ -71,24 +71,17 @@ class Lease:
     def kept(self, every: timedelta = DEFAULT_TTL / 4) -> Generator[None]:
         """Renewed in a thread while the block works, so that no other host takes it for dead. It ends by itself once the
         lease is lost, which the next commit finds out."""
-        done = threading.Event()
 
-        def renewing() -> None:
-            while not done.wait(every.total_seconds()):
-                try:
-                    self.renew()
-                except LeaseHeld:
-                    continue  # a commit of our own is under way
-                except LeaseLost:
-                    return
+        def renew() -> None:
+            try:
+                self.renew()
+            except LeaseHeld:
+                pass  # a commit of our own is under way
+            except LeaseLost as error:
+                raise Enough from error
 
-        thread = threading.Thread(target=renewing, name="lease", daemon=True)
-        thread.start()
-        try:
+        with beside(renew, every.total_seconds(), "lease"):
             yield
-        finally:
-            done.set()
-            thread.join()
 
     def release(self) -> None:
         """Give the lease back; the token stays, so that a late worker is still refused."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mtac_assets.provenance.beside import beside
 from mtac_assets.spec import clock
 
 if TYPE_CHECKING:
@@ -47,24 +47,15 @@ def follow(progress: Path | None, send: Callable[[list[Point]], None]) -> Iterat
         yield
         return
     reader = _Tail(progress, skip=progress.stat().st_size if progress.exists() else 0)
-    done = threading.Event()
 
     def work() -> None:
-        finished = False
-        while not finished:
-            finished = done.wait(POLL_SECONDS)
-            at = clock.now()
-            found = [point for line in reader.lines() for point in points(line, at)]
-            if found:
-                send(found)
+        at = clock.now()
+        found = [point for line in reader.lines() for point in points(line, at)]
+        if found:
+            send(found)
 
-    thread = threading.Thread(target=work, name="mtac-progress", daemon=True)
-    thread.start()
-    try:
+    with beside(work, POLL_SECONDS, "mtac-progress", at_end=True):
         yield
-    finally:
-        done.set()
-        thread.join()
 
 
 class _Tail:

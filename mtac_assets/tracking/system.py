@@ -7,12 +7,12 @@ prefix, by which its page finds them.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from mtac_assets.provenance.beside import beside
 from mtac_assets.spec import clock
 
 if TYPE_CHECKING:
@@ -30,27 +30,19 @@ def sample(send: Callable[[list[Point]], None], interval: float = INTERVAL_SECON
     `system/process_cpu_percent` (100 is one core busy), `system/process_memory_megabytes` (resident, summed),
     `system/processes`, `system/machine_memory_percent`; the step is the sample's number.
     """
-    done = threading.Event()
+    import psutil
+
+    root = psutil.Process()
+    before, seconds, step = _cpu_seconds(root), time.monotonic(), 0
 
     def work() -> None:
-        import psutil
+        nonlocal before, seconds, step
+        after, now = _cpu_seconds(root), time.monotonic()
+        send(_points(root, step, before, after, now - seconds))
+        before, seconds, step = after, now, step + 1
 
-        root = psutil.Process()
-        before, seconds = _cpu_seconds(root), time.monotonic()
-        step, finished = 0, False
-        while not finished:
-            finished = done.wait(interval)
-            after, now = _cpu_seconds(root), time.monotonic()
-            send(_points(root, step, before, after, now - seconds))
-            before, seconds, step = after, now, step + 1
-
-    thread = threading.Thread(target=work, name="mtac-system-metrics", daemon=True)
-    thread.start()
-    try:
+    with beside(work, interval, "mtac-system-metrics", at_end=True):
         yield
-    finally:
-        done.set()
-        thread.join()
 
 
 def _tree(root: psutil.Process) -> list[psutil.Process]:

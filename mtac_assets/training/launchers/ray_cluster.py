@@ -20,13 +20,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mtac_assets.provenance.beside import beside
 from mtac_assets.provenance.files import read_json
 from mtac_assets.spec.errors import Finding, MtacError
 from mtac_assets.training.errors import TrainingFailed, TrainingRefused, write_failure
@@ -240,7 +240,7 @@ def place(workers: int, trainer: list[str], training: dict[str, Any], out: Path,
 @contextmanager
 def _passing_on(shared: Path) -> Iterator[None]:
     """What the trainers write to standard error comes out of ours, until the block ends."""
-    done, places = threading.Event(), dict[Path, int]()
+    places = dict[Path, int]()
 
     def read() -> None:
         for path in sorted(shared.glob("said-*")):
@@ -251,18 +251,8 @@ def _passing_on(shared: Path) -> Iterator[None]:
             sys.stderr.buffer.write(data)
         sys.stderr.buffer.flush()
 
-    def reading() -> None:
-        while not done.wait(0.2):
-            read()
-
-    thread = threading.Thread(target=reading, name="said", daemon=True)
-    thread.start()
-    try:
+    with beside(read, 0.2, "said", at_end=True):
         yield
-    finally:
-        done.set()
-        thread.join()
-        read()
 
 
 def _require_answer(address: str) -> None:
