@@ -1,4 +1,7 @@
-"""`mtac demo`: the whole story on a year of real flights. Train, commit, rebuild, promote, challenge, compare."""
+"""`mtac demo`: the whole story on a year of real flights. Train, commit, rebuild, promote, challenge, compare.
+
+It ends with 1 where what it is there to show did not hold: a model that was not rebuilt, or a first one that the gates refused.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mtac_assets.cli import output
 from mtac_assets.cli.app import app
 from mtac_assets.cli.output import Json
+from mtac_assets.spec.errors import CheckFailed
 
 if TYPE_CHECKING:
     from mtac_assets.promotion.transition import Decision
@@ -21,7 +25,7 @@ PERSON = "demo"
 
 
 @app.command()
-def demo(json: Json = False) -> None:
+def demo(json: Json = False) -> int:
     """Show it all on real data: a year of flights in; a model trained, committed, rebuilt bit for bit, and promoted."""
     from mtac_assets.cli.run import print_model, run_model
     from mtac_assets.spec.load import load_dataset, load_recipe
@@ -49,7 +53,7 @@ def demo(json: Json = False) -> None:
     _step(6, "What changed between the two?")
     difference = _diff(project, champion["model_id"], challenger["model_id"], json)
     _step(7, "Rebuild the challenger, and let it challenge")
-    _reproduce(project, challenger["model_id"], json)
+    rebuilt_too = _reproduce(project, challenger["model_id"], json)
     challenge = _promote(project, challenger["model_id"], "fresher data", json)
     seconds = time.monotonic() - began
     if json:
@@ -61,12 +65,16 @@ def demo(json: Json = False) -> None:
                 "promotion": decision.document(),
                 "challenger": challenger,
                 "difference": difference,
+                "challenger_reproduction": rebuilt_too,
                 "challenge": challenge.document(),
                 "seconds": round(seconds, 1),
             }
         )
     else:
         _close(project, champion if not challenge.promoted else challenger, seconds)
+    identical = all(one["verdict"] == "identical" for one in (rebuilt, rebuilt_too))
+    first_refused = decision.previous is None and not decision.promoted
+    return 0 if identical and not first_refused else CheckFailed.exit_code
 
 
 def _step(number: int, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import dagster as dg
@@ -15,6 +16,9 @@ from mtac_assets.spec.project import find_project
 def project_definitions(inside: Path) -> dg.Definitions:
     """All definitions of the project that `inside` lies in. A project's `definitions.py` is a call of this."""
     project = find_project(inside)
+    os.environ["MPLCONFIGDIR"] = str(
+        project.state.matplotlib
+    )  # the charts of monitoring are drawn in Dagster's processes
     resources = {
         SETTINGS: RunSettings(),
         MLFLOW: MlflowTracking(root=str(project.root), environment=project.environment.name),

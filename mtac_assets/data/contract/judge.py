@@ -164,20 +164,20 @@ def _row_counts(contract: LoadedContract, judged: Judged, totals: np.ndarray) ->
 
 def _null_rates(contract: LoadedContract, judged: Judged, counted: np.ndarray, totals: np.ndarray) -> Found:
     for name, allowed in contract.dataset.contract.null_rates.items():
-        nulls = is_null(judged.block.table[name])
+        nulls, check = is_null(judged.block.table[name]), f"null rate: {name}"
         counts = _per_day(nulls & counted, judged.bounds) if nulls is not None else np.zeros(len(totals), dtype=int)
-        for index, key in enumerate(judged.block.keys):
-            rate = int(counts[index]) / max(int(totals[index]), 1)
+        rates = (counts / np.maximum(totals, 1)).tolist()
+        for key, rate in zip(judged.block.keys, rates, strict=True):
             passed = rate <= allowed
             finding = None
             if not passed:
                 finding = Finding(
                     f"{name} is null in {rate:.1%} of the rows",
-                    _where(judged, index),
+                    f"partition {key}",
                     f"at most {allowed:.1%}",
                     f"correct the source, or contract.null_rates.{name} in dataset.yaml where the bound is wrong",
                 )
-            yield key, CheckResult(f"null rate: {name}", passed, {"rate": round(rate, 6), "max": allowed}), finding
+            yield key, CheckResult(check, passed, {"rate": round(rate, 6), "max": allowed}), finding
 
 
 def _day_checks(contract: LoadedContract, judged: Judged, frame: pd.DataFrame, counted: np.ndarray) -> Found:
