@@ -16,12 +16,13 @@ from mtac_assets.promotion import divergence, rebuild
 from mtac_assets.promotion.clean_room import CleanRoom, clean_room
 from mtac_assets.promotion.errors import PromotionError
 from mtac_assets.provenance import ledger, refs
+from mtac_assets.provenance.chain import broken_links
 from mtac_assets.provenance.files import read_json
 from mtac_assets.provenance.identity import Change, compare
 from mtac_assets.provenance.ledger import Entry
 from mtac_assets.provenance.refs import ModelSummary
 from mtac_assets.provenance.usage import Usage
-from mtac_assets.spec.errors import Finding, MtacError
+from mtac_assets.spec.errors import Finding, MtacError, raise_all
 from mtac_assets.spec.project import Project
 
 Verdict = Literal["identical", "different", "impossible"]
@@ -117,6 +118,8 @@ def _rebuild(
     seed: int,
     echo: Callable[[str], None],
 ) -> dict[str, Any]:
+    if request.segments != "whole":
+        _require_chain(room)
     python = None
     if request.install:
         echo("installing the model's own environment")
@@ -137,6 +140,24 @@ def _rebuild(
     echo(f"replaying {len(numbers)} segments, {request.workers} at a time")
     replayed = rebuild.replay_segments(room, prepared, numbers, request.workers, python)
     return found | _compare_segments(room, summary, replayed)
+
+
+def _require_chain(room: CleanRoom) -> None:
+    """Segments that are no chain would each be replayed to their own digests, and together be no training."""
+    steps = len(read_json(room.model / "losses.json")["losses"])
+    problems = broken_links(read_json(room.model / "digests.json"), steps)
+    raise_all(
+        PromotionError,
+        [
+            Finding(
+                problem,
+                f"{room.model.name}/digests.json",
+                "segments that each start where the one before ended, from the first step to the last",
+                "the record was forged or damaged: fetch the model again; `--segments whole` trains it from the first step",
+            )
+            for problem in problems
+        ],
+    )
 
 
 def _require_same(changes: Sequence[Change], allow_environment: bool) -> None:
@@ -185,7 +206,7 @@ def _compare_whole(room: CleanRoom, summary: ModelSummary, rebuilt: Mapping[str,
 def _compare_segments(
     room: CleanRoom, summary: ModelSummary, replayed: Mapping[int, Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """Segments chain: each starts from the digest at which the one before ended, and the last ends in the model."""
+    """Each segment by its two digests, the last one by the model that it ends in. That they chain was asked before."""
     recorded = read_json(room.model / "digests.json")
     different: list[dict[str, Any]] = []
     for number, answer in sorted(replayed.items()):

@@ -104,6 +104,20 @@ def test_a_thread_more_in_the_recorded_recipe_is_named(line: Line, model: dict[s
     assert any("threads" in finding["error"] for finding in done["why"])
 
 
+def test_segments_that_are_no_chain_are_not_replayed(line: Line, model: dict[str, Any]) -> None:
+    """A stretch of another training, put between: each segment ends in its own digest, and the two do not meet."""
+
+    def relink(text: str) -> str:
+        document = json.loads(text)
+        document["segments"][1]["start_digest"] = "0" * 64
+        return json.dumps(document)
+
+    forge(line, model["model_id"], "model/digests.json", relink)
+    done = line.mtac("reproduce", model["model_id"], "--by", "ada", "--segments", "2", code=1)
+    assert done["verdict"] == "impossible"
+    assert "segment 1 does not start from the state in which segment 0 ended" in done["why"][0]["error"]
+
+
 def test_a_changed_dependency_is_named_with_both_versions(line: Line, model: dict[str, Any]) -> None:
     version = importlib.metadata.version("torch")
     forge(line, model["model_id"], "model/declaration.json", lambda text: text.replace(f'"{version}"', '"1.0.0"'))
