@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from mtac_assets.promotion import divergence, rebuild
@@ -139,7 +140,9 @@ def _rebuild(
     numbers = _chosen(room, request.segments, seed)
     echo(f"replaying {len(numbers)} segments, {request.workers} at a time")
     replayed = rebuild.replay_segments(room, prepared, numbers, request.workers, python)
-    return found | _compare_segments(room, summary, replayed)
+    return found | _compare_segments(
+        room, summary, replayed, lambda number, folder: rebuild.replay_and_keep(room, prepared, number, folder, python)
+    )
 
 
 def _require_chain(room: CleanRoom) -> None:
@@ -204,7 +207,10 @@ def _compare_whole(room: CleanRoom, summary: ModelSummary, rebuilt: Mapping[str,
 
 
 def _compare_segments(
-    room: CleanRoom, summary: ModelSummary, replayed: Mapping[int, Mapping[str, Any]]
+    room: CleanRoom,
+    summary: ModelSummary,
+    replayed: Mapping[int, Mapping[str, Any]],
+    replay_and_keep: Callable[[int, Path], None],
 ) -> dict[str, Any]:
     """Each segment by its two digests, the last one by the model that it ends in. That they chain was asked before."""
     recorded = read_json(room.model / "digests.json")
@@ -224,7 +230,7 @@ def _compare_segments(
         return found | {"verdict": "identical"}
     return found | {
         "verdict": "different",
-        "first_difference": divergence.locate_in_segment(room, recorded, replayed, different),
+        "first_difference": divergence.locate_in_segment(room, recorded, replayed, different, replay_and_keep),
     }
 
 
