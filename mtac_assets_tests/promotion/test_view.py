@@ -138,6 +138,25 @@ def test_a_promotion_while_mlflow_is_away_stands_and_is_told_later(line: Line, m
     assert line.kinds() == ["reproduction", "challenger", "promote"]
 
 
+def test_after_several_decisions_while_mlflow_was_away_every_former_champion_is_archived(
+    line: Line, model: dict[str, Any]
+) -> None:
+    """Not only the last one: whoever filters by `mtac.status = champion` finds one model."""
+    first, second, third = model["model_id"], "floods-" + "1" * 12, "floods-" + "2" * 12
+    crown(line, first)
+    assert view.settle(line.project, "floods") == []
+    crown(line, second)
+    crown(line, third)
+    assert view.settle(line.project, "floods") == []
+    told = registry.all_tags(line.project, "floods")
+    assert {model_id: tags[view.STATUS_TAG] for model_id, tags in told.items()} == {
+        first: "archived",
+        second: "archived",
+        third: "champion",
+    }
+    assert registry.aliases(line.project, "floods") == {"champion": third}
+
+
 def test_a_start_with_nothing_to_tell_does_not_ask_mlflow(line: Line, model: dict[str, Any]) -> None:
     crown(line, model["model_id"])
     with mlflow_away(line):
