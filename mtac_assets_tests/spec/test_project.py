@@ -33,7 +33,7 @@ def test_a_source_folder_is_found(project: Project, tmp_path: Path):
 def test_app_env_selects(project: Project, monkeypatch: pytest.MonkeyPatch, edit: Callable[..., int]):
     text = (project.root / LOCAL).read_text()
     (project.root / "team/environments/cloud.yaml").write_text(
-        text.replace("local", "cloud").replace(".mtac", "/srv/mtac")
+        text.replace("local", "cloud").replace(".mtac", "/srv/mtac").replace("clean: false", "clean: true")
     )
     monkeypatch.setenv("APP_ENV", "cloud")
     found = find_project(project.root)
@@ -71,6 +71,16 @@ def test_faults_of_an_environment(project: Project, edit: Callable[..., int], ol
     (finding,) = caught.value.findings
     assert word in finding.error
     assert finding.where.startswith((f"{LOCAL}:{line} ", f"{LOCAL}:{line + 1} "))
+
+
+def test_no_environment_but_local_lets_a_dirty_model_go_live(project: Project, edit: Callable[..., int]):
+    text = (project.root / LOCAL).read_text()
+    (project.root / "team/environments/cloud.yaml").write_text(text.replace("local", "cloud"))
+    with pytest.raises(SpecError, match="uncommitted changes go live") as caught:
+        find_project(project.root, "cloud")
+    (finding,) = caught.value.findings
+    assert "require_clean" in finding.where
+    assert not find_project(project.root, "local").environment.promotion.require_clean
 
 
 @pytest.mark.parametrize("text", ["[tool.dg.project]\n", "[tool.dg.project]\nroot_module = '../x'\n", "[tool"])
