@@ -54,7 +54,6 @@ def test_an_unknown_environment_is_refused(project: Project, monkeypatch: pytest
     [
         ("state: .mtac", "state: ../elsewhere", "leaves the project"),
         ("state: .mtac", "state: .", "among the project's own files"),
-        ("name: local", "name: lokal", "the file is called local"),
         ("run_seconds: 60", "run_seconds: -1", "limits.run_seconds"),
         ("limits:", "launcher: {kind: process, workers: 3}\nlimits:", "tree of sums"),
         ("require_approval: false", "require_approval: false, approvers: [ann]", "no approval"),
@@ -71,6 +70,12 @@ def test_faults_of_an_environment(project: Project, edit: Callable[..., int], ol
     (finding,) = caught.value.findings
     assert word in finding.error
     assert finding.where.startswith((f"{LOCAL}:{line} ", f"{LOCAL}:{line + 1} "))
+
+
+def test_an_environment_has_its_files_name(project: Project, edit: Callable[..., int]):
+    edit("name: local", "name: lokal", LOCAL)
+    with pytest.raises(SpecError, match="the file is called local"):
+        find_project(project.root)
 
 
 def test_no_environment_but_local_lets_a_dirty_model_go_live(project: Project, edit: Callable[..., int]):
