@@ -249,7 +249,13 @@ def seal(project: Project, resolved: ResolvedRecipe, weights: int = WEIGHTS_BYTE
     documents = {
         "declaration.json": declaration.document(),
         "recipe.json": resolved.document(),
-        "digests.json": {"schema_version": 1, "weights_digest": sha256_bytes(content), "tensors": {}},
+        "digests.json": {
+            "schema_version": 1,
+            "weights_digest": sha256_bytes(content),
+            "tensors": {},
+            "initial_digest": "a" * 64,
+            "segments": [{"start_step": 0, "end_step": 20, "start_digest": "a" * 64, "end_digest": "b" * 64}],
+        },
         "training.json": {"schema_version": 1, "steps": 1},
         "environment.json": {"schema_version": 1, "declared": {}, "observed": {}},
     }

@@ -38,3 +38,9 @@ settings.load_profile("judged" if os.environ.get("CI") else "anywhere")
 def root() -> Path:
     """The repository's root."""
     return ROOT
+
+
+# The trained project, once for all tests of a process; imported here, after the variables that its processes get are set.
+from mtac_assets_tests.trained import line, model, trained  # noqa: E402
+
+__all__ = ["ROOT", "line", "model", "root", "trained"]

@@ -20,6 +20,23 @@ SNAPSHOT = Path(__file__).with_name("definitions_snapshot.txt")
 HEAVY = ("torch", "mlflow", "sklearn", "pandas", "numpy", "pyarrow", "matplotlib", "scipy", "dvc", "pandera", "ray")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-m", "dagster", "definitions", "validate", "-w", "workspace.yaml"],
+        ["-c", "from dagster_dg_cli.cli import main; main()", "check", "defs"],
+    ],
+    ids=["dagster definitions validate", "dg check defs"],
+)
+def test_dagsters_own_commands_accept_the_shipped_project(root: Path, tmp_path: Path, arguments: list[str]) -> None:
+    variables = {**os.environ, "MTAC_STATE": str(tmp_path / "state"), "DAGSTER_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=root, env=variables, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.fixture(scope="module")
 def repository() -> dg.RepositoryDefinition:
     return defs().get_repository_def()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typer
 
 from mtac_assets.cli import output
+from mtac_assets.cli.left_open import close_left_open
 from mtac_assets.spec.errors import EXIT_BAD_INPUT, Finding, MtacError
 
 EXIT_INTERRUPTED = 130
@@ -27,6 +28,7 @@ def run(arguments: list[str]) -> int:
     import mtac_assets.cli.verbs  # noqa: F401  registers every verb on `app`
 
     output.reset("--json" in arguments)
+    close_left_open(arguments)
     command = typer.main.get_command(app)
     try:
         code = command.main(args=arguments or ["--help"], prog_name="mtac", standalone_mode=False)

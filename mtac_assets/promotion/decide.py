@@ -15,17 +15,15 @@ from mtac_assets.promotion.approved import approved_gates
 from mtac_assets.promotion.errors import PromotionError, PromotionFrozen
 from mtac_assets.promotion.gates import judge
 from mtac_assets.promotion.gather import gather
+from mtac_assets.promotion.told import is_told, remember_told
 from mtac_assets.promotion.transition import Decision, Draft, evidence_of, follow, require_sound_ledger, write
 from mtac_assets.promotion.under_way import LIVE_FROM, PROMOTE, REFUSE, ROLLBACK, SHADOW, SHADOW_GATE
 from mtac_assets.promotion.verdict import Verdict
 from mtac_assets.provenance import ledger, refs
-from mtac_assets.provenance.files import read_json, write_json
 from mtac_assets.provenance.git import GitError
 from mtac_assets.provenance.ledger import Entry
 from mtac_assets.spec.errors import Finding
 from mtac_assets.spec.project import Project
-
-SETTLED = "settled.json"  # environment to the ledger's head of which MLflow knows all
 
 
 def promote(
@@ -119,10 +117,10 @@ def settle_all(project: Project, *, ask_again: bool = False) -> list[str]:
     `ask_again` MLflow is asked all the same, which is how an alias moved by hand is noticed. A ledger that does not verify is
     not followed.
     """
-    environment, mark = project.environment.name, project.state.cache / SETTLED
+    environment = project.environment.name
     try:
         head = ledger.head(project, environment)
-        if not head or (not ask_again and mark.is_file() and read_json(mark).get(environment) == head):
+        if not head or (not ask_again and is_told(project)):
             return []
         require_sound_ledger(project)
         recipes = {entry.recipe for entry in ledger.entries(project, environment) if entry.recipe is not None}
@@ -130,8 +128,7 @@ def settle_all(project: Project, *, ask_again: bool = False) -> list[str]:
     except (GitError, PromotionFrozen) as error:
         return [f"MLflow does not follow the ledger: {finding.error}" for finding in error.findings]
     if not warnings:
-        before = read_json(mark) if mark.is_file() else {"schema_version": 1}
-        write_json(mark, before | {environment: head})
+        remember_told(project, head)
     return warnings
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from typing import Any
+from typing import Any, Literal
 
 from mtac_assets.data.mix.gates import RULES
 from mtac_assets.data.mix.gates import judge as judge_mix
@@ -178,10 +178,19 @@ def reproduction(evidence: Evidence, gates: Gates, rules: Promotion) -> Iterator
     elif rules.reproduction.environment == "match" and found["environment_differences"]:
         count = len(found["environment_differences"])
         yield Verdict("reproduction", False, f"rebuilt in an environment that differs in {count} fields", numbers)
-    elif rules.reproduction.segments == "all" and found["segments"] not in ("whole", "all"):
-        yield Verdict("reproduction", False, "only some segments were replayed; all are asked for", numbers)
+    elif not _enough(found["segments"], rules.reproduction.segments):
+        wanted_words = "all are" if rules.reproduction.segments == "all" else f"{rules.reproduction.segments} are"
+        words = f"only {found['segments']} of the segments were replayed; {wanted_words} asked for"
+        yield Verdict("reproduction", False, words, numbers)
     else:
         yield Verdict("reproduction", True, "rebuilt from its commit, bit for bit", numbers)
+
+
+def _enough(replayed: str | int, wanted: Literal["all"] | int) -> bool:
+    """`whole` and `all` replay every step of the training; a number counts segments."""
+    if isinstance(replayed, str):
+        return replayed in ("whole", "all")
+    return wanted != "all" and replayed >= wanted
 
 
 def source(evidence: Evidence, gates: Gates, rules: Promotion) -> Iterator[Verdict]:

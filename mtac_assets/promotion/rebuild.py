@@ -52,12 +52,20 @@ def replay_segments(
 ) -> dict[int, dict[str, Any]]:
     """Replay each segment from the checkpoint at its start, `workers` at a time: number to the trainer's answer."""
 
-    def one(number: int) -> dict[str, Any]:
-        arguments = ("--out", str(room.model), "--training-set", str(prepared.training_set), "--allow-environment")
-        return json.loads(_run(room, python, *arguments, "--replay-segment", str(number)))
-
     with ThreadPoolExecutor(workers) as threads:
-        return dict(zip(numbers, threads.map(one, numbers), strict=True))
+        answers = threads.map(lambda number: _replay(room, prepared, number, python), numbers)
+        return dict(zip(numbers, answers, strict=True))
+
+
+def replay_and_keep(room: CleanRoom, prepared: Prepared, number: int, folder: Path, python: Path | None = None) -> None:
+    """Replay a segment and keep the state that it ends in, as a checkpoint in `folder`. PromotionError where the model's trainer
+    is of before it could."""
+    _replay(room, prepared, number, python, "--keep", str(folder))
+
+
+def _replay(room: CleanRoom, prepared: Prepared, number: int, python: Path | None, *more: str) -> dict[str, Any]:
+    arguments = ("--out", str(room.model), "--training-set", str(prepared.training_set), "--allow-environment")
+    return json.loads(_run(room, python, *arguments, "--replay-segment", str(number), *more))
 
 
 def install(room: CleanRoom, project_root: Path) -> Path:

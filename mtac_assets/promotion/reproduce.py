@@ -10,18 +10,20 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from mtac_assets.promotion import divergence, rebuild
 from mtac_assets.promotion.clean_room import CleanRoom, clean_room
 from mtac_assets.promotion.errors import PromotionError
 from mtac_assets.provenance import ledger, refs
+from mtac_assets.provenance.chain import broken_links
 from mtac_assets.provenance.files import read_json
 from mtac_assets.provenance.identity import Change, compare
 from mtac_assets.provenance.ledger import Entry
 from mtac_assets.provenance.refs import ModelSummary
 from mtac_assets.provenance.usage import Usage
-from mtac_assets.spec.errors import Finding, MtacError
+from mtac_assets.spec.errors import Finding, MtacError, raise_all
 from mtac_assets.spec.project import Project
 
 Verdict = Literal["identical", "different", "impossible"]
@@ -117,6 +119,8 @@ def _rebuild(
     seed: int,
     echo: Callable[[str], None],
 ) -> dict[str, Any]:
+    if request.segments != "whole":
+        _require_chain(room)
     python = None
     if request.install:
         echo("installing the model's own environment")
@@ -136,7 +140,27 @@ def _rebuild(
     numbers = _chosen(room, request.segments, seed)
     echo(f"replaying {len(numbers)} segments, {request.workers} at a time")
     replayed = rebuild.replay_segments(room, prepared, numbers, request.workers, python)
-    return found | _compare_segments(room, summary, replayed)
+    return found | _compare_segments(
+        room, summary, replayed, lambda number, folder: rebuild.replay_and_keep(room, prepared, number, folder, python)
+    )
+
+
+def _require_chain(room: CleanRoom) -> None:
+    """Segments that are no chain would each be replayed to their own digests, and together be no training."""
+    steps = len(read_json(room.model / "losses.json")["losses"])
+    problems = broken_links(read_json(room.model / "digests.json"), steps)
+    raise_all(
+        PromotionError,
+        [
+            Finding(
+                problem,
+                f"{room.model.name}/digests.json",
+                "segments that each start where the one before ended, from the first step to the last",
+                "the record was forged or damaged: fetch the model again; `--segments whole` trains it from the first step",
+            )
+            for problem in problems
+        ],
+    )
 
 
 def _require_same(changes: Sequence[Change], allow_environment: bool) -> None:
@@ -183,9 +207,12 @@ def _compare_whole(room: CleanRoom, summary: ModelSummary, rebuilt: Mapping[str,
 
 
 def _compare_segments(
-    room: CleanRoom, summary: ModelSummary, replayed: Mapping[int, Mapping[str, Any]]
+    room: CleanRoom,
+    summary: ModelSummary,
+    replayed: Mapping[int, Mapping[str, Any]],
+    replay_and_keep: Callable[[int, Path], None],
 ) -> dict[str, Any]:
-    """Segments chain: each starts from the digest at which the one before ended, and the last ends in the model."""
+    """Each segment by its two digests, the last one by the model that it ends in. That they chain was asked before."""
     recorded = read_json(room.model / "digests.json")
     different: list[dict[str, Any]] = []
     for number, answer in sorted(replayed.items()):
@@ -203,7 +230,7 @@ def _compare_segments(
         return found | {"verdict": "identical"}
     return found | {
         "verdict": "different",
-        "first_difference": divergence.locate_in_segment(room, recorded, replayed, different),
+        "first_difference": divergence.locate_in_segment(room, recorded, replayed, different, replay_and_keep),
     }
 
 

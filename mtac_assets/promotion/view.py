@@ -103,11 +103,12 @@ def _apply(
 ) -> None:
     """Versions first, then aliases, then the marks that say that all of it was done.
 
-    Only the newest of each status is told: those before were told in their time, at the latest at the next start.
+    Every model is told whose tag is not what the ledger says: several decisions may have been made while MLflow was away.
     """
-    newest = {status: model_id for model_id, status in ledger.statuses(entries).items()}
-    for status, model_id in newest.items():
-        registry.register(project, recipe, model_id, {STATUS_TAG: status})
+    told = registry.all_tags(project, recipe)
+    for model_id, status in ledger.statuses(entries).items():
+        if told.get(model_id, {}).get(STATUS_TAG) != status:
+            registry.register(project, recipe, model_id, {STATUS_TAG: status})
     for alias, entry in ((CHAMPION, champion), (CHALLENGER, challenger)):
         registry.set_alias(project, recipe, alias, entry.model_id if entry is not None else None)
     for entry in (champion, challenger):

@@ -16,7 +16,7 @@ from mtac_assets.provenance.document import read_object
 from mtac_assets.provenance.git import DATA, Repository
 from mtac_assets.provenance.identity import compare, fingerprint_of
 from mtac_assets.provenance.image import image
-from mtac_assets.provenance.intact import pack_problems
+from mtac_assets.provenance.intact import PACK_LIST, REPORT_LIST, listed_files, pack_problems
 from mtac_assets.provenance.memory import Memory
 from mtac_assets.provenance.snapshot import Snapshot, private_index, take_snapshot
 from mtac_assets.provenance.store import Store, dvc_config, pointer_to
@@ -205,12 +205,12 @@ def _model_files(
 ) -> dict[str, bytes]:
     """Path below `model/` to content: documents as they are, everything large as a pointer whose object is in the store."""
     files: dict[str, bytes] = {"requirements.txt": _requirements(leaves)}
-    for base, folder in (("", pack), ("report/", report)):
+    for base, folder, listing in (("", pack, PACK_LIST), ("report/", report, REPORT_LIST)):
         if folder is None:
             continue
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                files.update(_kept(f"{base}{path.relative_to(folder).as_posix()}", path, store, memory))
+        # What the folder vouches for, and no lease, log or usage of the attempts: two models differ in what they are.
+        for name in sorted({listing, *listed_files(read_object(folder / listing) or {})}):
+            files.update(_kept(f"{base}{name}", folder / name, store, memory))
     ignored: list[str] = []
     for dataset, keys in partitions.needed(project, resolved).everything.items():
         folder = project.state.data / dataset

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mtac_assets.provenance import refs
+from mtac_assets.provenance.chain import broken_links, foreign_checkpoints
 from mtac_assets.provenance.digest import canonical_json, sha256_bytes, sha256_file
 from mtac_assets.provenance.document import parse_object
 from mtac_assets.provenance.git import MODELS, Repository
@@ -92,6 +93,10 @@ def _inconsistent(summary: ModelSummary, files: Mapping[str, bytes]) -> Iterator
         yield "recipe.json", f"{leaf} is not what was declared"
     if digests.get("weights_digest") != summary.weights_digest:
         yield "digests.json", "the weights digest is not the one of the commit's summary"
+    losses = documents.get("losses.json")  # those of a long training lie in the store
+    steps = len(losses["losses"]) if losses is not None else None
+    for problem in (*broken_links(digests, steps), *foreign_checkpoints(digests, _states(documents))):
+        yield "digests.json", problem
     report = documents.get("report/report.json")
     if summary.report_digest is not None and (
         report is None or sha256_bytes(canonical_json(report)) != summary.report_digest
@@ -99,6 +104,12 @@ def _inconsistent(summary: ModelSummary, files: Mapping[str, bytes]) -> Iterator
         yield "report/report.json", "is not the report of the commit's summary"
     yield from _inconsistent_pack(documents.get("pack.json") or {}, files)
     yield from _inconsistent_data(documents, leaves)
+
+
+def _states(documents: Mapping[str, dict[str, Any] | None]) -> dict[int, str]:
+    """Step to the state's digest, of each checkpoint whose document lies in the commit."""
+    found = (document for path, document in documents.items() if document and path.startswith("checkpoints/"))
+    return {document["step"]: document["state_digest"] for document in found}
 
 
 def _changed_recipe_leaves(recipe: Mapping[str, Any], leaves: Mapping[str, str]) -> list[str]:

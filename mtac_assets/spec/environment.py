@@ -107,7 +107,9 @@ class Promotion(Spec):
     """What a promotion needs beyond the recipe's gates."""
 
     branches: tuple[str, ...] = Field(min_length=1, description="Branches (patterns with *) a model may come from.")
-    require_clean: bool = Field(description="Refuse models of a working tree with uncommitted changes.")
+    require_clean: bool = Field(
+        description="Refuse models of a working tree with uncommitted changes; false in `local` alone."
+    )
     require_approval: bool = Field(description="Wait for a named person.")
     approvers: tuple[str, ...] = Field(default=(), description="Who may approve; empty: any named person.")
     approvals_end: dict[str, Day] = Field(

@@ -9,6 +9,7 @@ from mtac_assets.spec.checks import Check, Problem, repeated, rule
 from mtac_assets.spec.environment import DataStore, Launcher, Mlflow, Promotion, Server
 
 CHECKS: list[Check] = []
+LOCAL = "local"  # the one environment in which a model of a dirty tree may be promoted
 
 
 @rule(CHECKS, "state")
@@ -72,3 +73,11 @@ def _promotion(promotion: Promotion) -> Iterator[Problem]:
             yield Problem(
                 ("promotion", "approvals_end", name), error, f"one of: {named}", "correct the name, or add it"
             )
+
+
+@rule(CHECKS, "name", "promotion")
+def _clean(name: str, promotion: Promotion) -> Iterator[Problem]:
+    """What is not committed can be tried out, and nowhere else go live."""
+    if name != LOCAL and not promotion.require_clean:
+        error = f"`{name}` would let a model of uncommitted changes go live"
+        yield Problem(("promotion", "require_clean"), error, f"true everywhere but in {LOCAL}", "write true")

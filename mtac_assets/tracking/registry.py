@@ -66,6 +66,21 @@ def version_tags(project: Project, recipe: str, model_id: str) -> dict[str, str]
         return dict(found[0].tags) if found else None
 
 
+def all_tags(project: Project, recipe: str) -> dict[str, dict[str, str]]:
+    """Model ID to the tags of its version, for every version of the recipe that is ours."""
+    found: dict[str, dict[str, str]] = {}
+    with connected(project, f"versions of {recipe}") as client:
+        token: str | None = None
+        while True:
+            page = client.search_model_versions(f"name = '{recipe}'", page_token=token)
+            for version in page:
+                if MODEL_ID_TAG in version.tags:
+                    found.setdefault(version.tags[MODEL_ID_TAG], dict(version.tags))
+            token = page.token
+            if not token:
+                return found
+
+
 def _ensure_model(client: MlflowClient, recipe: str) -> None:
     from mlflow.exceptions import MlflowException
 

@@ -101,7 +101,7 @@ def _replay(inputs: object, options: argparse.Namespace) -> dict[str, object]:
     if options.from_checkpoint is not None:
         folder, start = options.from_checkpoint.parent, int(options.from_checkpoint.stem.removeprefix("step-"))
     ignore = frozenset({"environment"}) if options.allow_environment else frozenset()
-    return replay(inputs, folder, start, until, ignore=ignore).document()
+    return replay(inputs, folder, start, until, ignore=ignore, keep=options.keep).document()
 
 
 def _recipe(project: Project, options: argparse.Namespace) -> ResolvedRecipe:
@@ -148,6 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--from-checkpoint", type=Path, metavar="C", help="replay from this checkpoint's document, with --until-step")
     add("--until-step", type=int, metavar="N", help="replay until N steps are done; prints the digests as JSON")
+    add("--keep", type=Path, metavar="DIR", help="keep the states that a replay reaches at boundaries, as checkpoints")
     add("--allow-environment", action="store_true", help="replay although the checkpoint's environment is another")
     add("--trace-first", type=int, metavar="N", help="as --trace-steps, and then train")
     add("--trace-steps", type=int, metavar="N", help="write digests of the first N steps' tensors to OUT/trace.json")

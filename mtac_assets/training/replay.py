@@ -51,11 +51,18 @@ def segment_steps(digests_document: dict[str, Any], number: int) -> tuple[int, i
 
 
 def replay(
-    inputs: Inputs, checkpoints: Path, start: int, until: int, *, ignore: frozenset[str] = frozenset()
+    inputs: Inputs,
+    checkpoints: Path,
+    start: int,
+    until: int,
+    *,
+    ignore: frozenset[str] = frozenset(),
+    keep: Path | None = None,
 ) -> Replayed:
     """Train from the checkpoint of step `start` in `checkpoints` (from the beginning where 0) until `until` steps are done.
 
-    `ignore` names parts of the identity that may differ (`environment`, and then `fingerprint` is not compared either). Raises
+    `ignore` names parts of the identity that may differ (`environment`, and then `fingerprint` is not compared either). The states at
+    the boundaries that are reached are kept as checkpoints in the folder `keep`, where one is named. Raises
     CheckpointForeign, TrainingRefused where there is no whole checkpoint of that step, NonFiniteLoss, FlagsDiffer.
     """
     training = inputs.resolved.recipe.training
@@ -87,7 +94,7 @@ def replay(
             )
         )
     parameter = next(beginning.state.model.parameters())
-    with CheckpointWriter(None, inputs.identity, history) as writer:
+    with CheckpointWriter(keep, inputs.identity, history) as writer:
         fit(
             beginning.state,
             beginning.task,

@@ -175,3 +175,24 @@ def test_a_clock_an_hour_behind_is_named_by_the_decision_it_writes(line: Line, m
     done = line.mtac(*asked, env={"MTAC_CLOCK": "-3600"})
     assert done["promoted"] is True
     assert any("clock is 60 min behind the ledger's last entry" in warning for warning in done["warnings"])
+
+
+@pytest.mark.fault
+def test_a_model_of_uncommitted_changes_is_promoted_nowhere_but_in_local(line: Line) -> None:
+    """One gate fails, and an environment that would not ask is no environment."""
+    local = line.project.environments / "local.yaml"
+    production = local.with_name("production.yaml")
+    written = local.read_text().replace("name: local", "name: production")
+    production.write_text(written.replace("require_clean: false", "require_clean: true"))
+    features = line.project.recipes()["floods"].with_name("features.py")
+    features.write_text(features.read_text() + "\nUNCOMMITTED = 1\n")
+    dirty = line.mtac("run", "floods", "--as-of", LATER)["model_id"]
+    assert line.mtac("show", dirty)["dirty"] is True
+    elsewhere = {"APP_ENV": "production"}
+    line.mtac("reproduce", dirty, "--by", "ada", env=elsewhere)
+    refused = line.mtac("promote", dirty, "--by", "ada", "--reason", "now", code=1, env=elsewhere)
+    assert failed(refused) == ["clean_tree"]
+    production.write_text(written)
+    finding = line.mtac("promote", dirty, "--by", "ada", "--reason", "now", code=2, env=elsewhere)["errors"][0]
+    assert "uncommitted changes" in finding["error"]
+    assert line.mtac("history", "floods", "--at", "2100-01-01")["champion"] is None

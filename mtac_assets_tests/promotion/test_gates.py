@@ -125,6 +125,28 @@ def test_an_environment_may_ask_for_less_and_then_the_verdict_says_which_it_was(
     assert verdict.evidence["wanted"] == {"segments": 3, "environment": "any"}
 
 
+@pytest.mark.parametrize(
+    ("wanted", "replayed", "passed"),
+    [
+        (3, 1, False),
+        (3, 2, False),
+        (3, 3, True),
+        (3, 4, True),
+        (3, "all", True),
+        (3, "whole", True),
+        (1, "some", False),
+        ("all", 1000, False),
+        ("all", "whole", True),
+    ],
+)
+def test_as_many_segments_are_replayed_as_the_environment_asks_for(
+    wanted: Any, replayed: int | str, passed: bool
+) -> None:
+    rules = RULES.model_copy(update={"reproduction": ReproductionRule(segments=wanted)})
+    evidence = dataclasses.replace(GOOD, reproduction={**(GOOD.reproduction or {}), "segments": replayed})
+    assert failed(evidence, rules) == ([] if passed else ["reproduction"])
+
+
 @pytest.mark.parametrize("bad", [math.nan, None])
 def test_nan_and_none_pass_no_gate(bad: float | None) -> None:
     nothing = {"roc_auc": metric(bad), "log_loss": metric(bad)}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -113,21 +111,11 @@ def test_where_the_environment_says_freeze_a_moved_alias_is_left_and_promotions_
     assert set(line.kinds()[1:]) == {"alias_moved"}
 
 
-@contextmanager
-def mlflow_away(line: Line) -> Iterator[None]:
-    """Its address is one where nothing listens (port 9 of loopback, "discard")."""
-    path = line.project.environments / "local.yaml"
-    before = path.read_text()
-    path.write_text(before + 'mlflow: {tracking_uri: "http://127.0.0.1:9"}\n')
-    yield
-    path.write_text(before)
-
-
 @pytest.mark.fault
 def test_a_promotion_while_mlflow_is_away_stands_and_is_told_later(line: Line, model: dict[str, Any]) -> None:
     model_id = model["model_id"]
     line.rebuilt(model_id)
-    with mlflow_away(line):
+    with line.mlflow_away():
         decision = promote(line, model_id)
         assert decision["promoted"] is True
         assert "MLflow was not told yet" in decision["warnings"][0]
@@ -138,12 +126,31 @@ def test_a_promotion_while_mlflow_is_away_stands_and_is_told_later(line: Line, m
     assert line.kinds() == ["reproduction", "challenger", "promote"]
 
 
+def test_after_several_decisions_while_mlflow_was_away_every_former_champion_is_archived(
+    line: Line, model: dict[str, Any]
+) -> None:
+    """Not only the last one: whoever filters by `mtac.status = champion` finds one model."""
+    first, second, third = model["model_id"], "floods-" + "1" * 12, "floods-" + "2" * 12
+    crown(line, first)
+    assert view.settle(line.project, "floods") == []
+    crown(line, second)
+    crown(line, third)
+    assert view.settle(line.project, "floods") == []
+    told = registry.all_tags(line.project, "floods")
+    assert {model_id: tags[view.STATUS_TAG] for model_id, tags in told.items()} == {
+        first: "archived",
+        second: "archived",
+        third: "champion",
+    }
+    assert registry.aliases(line.project, "floods") == {"champion": third}
+
+
 def test_a_start_with_nothing_to_tell_does_not_ask_mlflow(line: Line, model: dict[str, Any]) -> None:
     crown(line, model["model_id"])
-    with mlflow_away(line):
+    with line.mlflow_away():
         assert "MLflow was not told yet" in decide.settle_all(line.project)[0]
     assert decide.settle_all(line.project) == []
-    with mlflow_away(line):
+    with line.mlflow_away():
         assert decide.settle_all(line.project) == []
         line.rebuilt(model["model_id"])
         assert decide.settle_all(line.project) != []
@@ -184,7 +191,7 @@ def test_killed_between_pack_and_commit_while_mlflow_is_away_the_next_start_comp
     line: Line, model: dict[str, Any]
 ) -> None:
     """Training does not need MLflow; what is whole is not trained again; MLflow gets one run of it."""
-    with mlflow_away(line):
+    with line.mlflow_away():
         assert line.script(KILLED_RUN, "2024-01-09").returncode == -signal.SIGKILL
     packs = {path.parent.name: path.read_bytes() for path in line.project.state.models.glob("*/pack.json")}
     (made,) = packs.keys() - {model["model_id"]}

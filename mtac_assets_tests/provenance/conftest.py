@@ -176,7 +176,14 @@ class Shop:
         documents = {
             "declaration.json": declaration.document(),
             "recipe.json": resolved.document(),
-            "digests.json": {"schema_version": 1, "weights_digest": sha256_bytes(weights), "tensors": {}},
+            "digests.json": {
+                "schema_version": 1,
+                "weights_digest": sha256_bytes(weights),
+                "tensors": {},
+                "initial_digest": "a" * 64,
+                "segments": [_segment(0, 10, "a", "b"), _segment(10, 20, "b", "c")],
+            },
+            "losses.json": {"schema_version": 1, "losses": [0.5] * 20},
             "model.json": {"schema_version": 1},
         }
         for name, document in documents.items():
@@ -204,6 +211,10 @@ class Shop:
         report = self.report(pack.name, roc_auc)
         record_model(self.project, resolved, pack, report, trigger="test", actor=actor)
         return pack.name
+
+
+def _segment(start: int, end: int, before: str, after: str) -> dict[str, object]:
+    return {"start_step": start, "end_step": end, "start_digest": before * 64, "end_digest": after * 64}
 
 
 def _listed(folder: Path, but: str) -> dict[str, dict[str, object]]:

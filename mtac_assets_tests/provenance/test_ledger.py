@@ -193,12 +193,14 @@ def test_a_message_that_differs_from_its_file_is_named(five: Any) -> None:
     assert first_bad(five)[0] == 5  # pyright: ignore[reportOptionalSubscript]
 
 
-def test_entries_are_signed_where_git_is_configured_to(shop: Any, tmp_path: Any) -> None:
+def test_entries_and_model_commits_are_signed_where_git_is_configured_to(stocked: Any, tmp_path: Any) -> None:
+    shop = stocked
     key = tmp_path / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
     for name, value in (("gpg.format", "ssh"), ("user.signingkey", str(key)), ("commit.gpgsign", "true")):
         shop.git("config", name, value)
     entry = add(shop)
     assert "gpgsig" in shop.git("cat-file", "commit", entry.commit)
+    assert "gpgsig" in shop.git("cat-file", "commit", f"refs/mtac/models/{shop.record()}")
     add(shop)
     assert ledger.verify(shop.project, "local") == []

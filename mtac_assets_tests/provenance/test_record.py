@@ -208,3 +208,24 @@ def test_data_has_a_history_of_its_own(stocked: Any) -> None:
     assert all("2024-01-26" in name for name in changed)
     assert len(changed) == 3
     assert stocked.git("rev-parse", DATA + "sales") == second
+
+
+def test_two_models_differ_in_what_they_are_and_not_in_what_their_attempts_left_behind(stocked: Any) -> None:
+    """`git diff` of two models: another seed, another fingerprint, other weights, and no lease, log or lock."""
+    names = {".lease.json", ".lease.json.lock", "progress.jsonl", ".usage.json"}
+    models: list[str] = []
+    for seed in (1, 2):
+        resolved = stocked.resolve(f"training.seed={seed}")
+        pack = stocked.pack(resolved, weights=bytes([seed]))
+        for name in names:
+            (pack / name).write_text(f"attempt of {seed}")
+        models.append(record.record_model(stocked.project, resolved, pack, None))
+    changed = stocked.git("diff", "--name-only", *models).splitlines()
+    assert changed == [
+        "model/checkpoints/10.safetensors.dvc",
+        "model/declaration.json",
+        "model/digests.json",
+        "model/model.safetensors.dvc",
+        "model/pack.json",
+        "model/recipe.json",
+    ]

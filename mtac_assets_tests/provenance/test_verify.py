@@ -68,7 +68,7 @@ def change(field: str, value: Any) -> Any:
         *parents, last = field.split("/")
         inner = document
         for parent in parents:
-            inner = inner[parent]
+            inner = inner[int(parent) if parent.isdecimal() else parent]
         inner[last] = value
         path.write_text(json.dumps(document))
 
@@ -86,6 +86,15 @@ def change(field: str, value: Any) -> Any:
             "2024-01-28.json: is missing or of another",
         ),
         ("model/digests.json", change("weights_digest", "0" * 64), "weights digest"),
+        ("model/digests.json", change("initial_digest", "0" * 64), "segment 0 does not start from the state before"),
+        (
+            "model/digests.json",
+            change("segments/1/start_digest", "0" * 64),
+            "segment 1 does not start from the state in",
+        ),
+        ("model/digests.json", change("segments/1/start_step", 9), "segment 1 goes from step 9 to 20"),
+        ("model/digests.json", change("segments/1/end_step", 19), "end at step 19, the losses at step 20"),
+        ("model/digests.json", change("segments", []), "lists no segments"),
         ("model/report/report.json", change("metrics/roc_auc/value", 0.99), "not the report"),
         ("model/model.json", change("schema_version", 2), "model.json: is not the file that the pack lists"),
     ],

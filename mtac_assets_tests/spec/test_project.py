@@ -33,7 +33,7 @@ def test_a_source_folder_is_found(project: Project, tmp_path: Path):
 def test_app_env_selects(project: Project, monkeypatch: pytest.MonkeyPatch, edit: Callable[..., int]):
     text = (project.root / LOCAL).read_text()
     (project.root / "team/environments/cloud.yaml").write_text(
-        text.replace("local", "cloud").replace(".mtac", "/srv/mtac")
+        text.replace("local", "cloud").replace(".mtac", "/srv/mtac").replace("clean: false", "clean: true")
     )
     monkeypatch.setenv("APP_ENV", "cloud")
     found = find_project(project.root)
@@ -54,7 +54,6 @@ def test_an_unknown_environment_is_refused(project: Project, monkeypatch: pytest
     [
         ("state: .mtac", "state: ../elsewhere", "leaves the project"),
         ("state: .mtac", "state: .", "among the project's own files"),
-        ("name: local", "name: lokal", "the file is called local"),
         ("run_seconds: 60", "run_seconds: -1", "limits.run_seconds"),
         ("limits:", "launcher: {kind: process, workers: 3}\nlimits:", "tree of sums"),
         ("require_approval: false", "require_approval: false, approvers: [ann]", "no approval"),
@@ -71,6 +70,22 @@ def test_faults_of_an_environment(project: Project, edit: Callable[..., int], ol
     (finding,) = caught.value.findings
     assert word in finding.error
     assert finding.where.startswith((f"{LOCAL}:{line} ", f"{LOCAL}:{line + 1} "))
+
+
+def test_an_environment_has_its_files_name(project: Project, edit: Callable[..., int]):
+    edit("name: local", "name: lokal", LOCAL)
+    with pytest.raises(SpecError, match="the file is called local"):
+        find_project(project.root)
+
+
+def test_no_environment_but_local_lets_a_dirty_model_go_live(project: Project, edit: Callable[..., int]):
+    text = (project.root / LOCAL).read_text()
+    (project.root / "team/environments/cloud.yaml").write_text(text.replace("local", "cloud"))
+    with pytest.raises(SpecError, match="uncommitted changes go live") as caught:
+        find_project(project.root, "cloud")
+    (finding,) = caught.value.findings
+    assert "require_clean" in finding.where
+    assert not find_project(project.root, "local").environment.promotion.require_clean
 
 
 @pytest.mark.parametrize("text", ["[tool.dg.project]\n", "[tool.dg.project]\nroot_module = '../x'\n", "[tool"])

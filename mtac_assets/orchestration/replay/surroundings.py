@@ -110,8 +110,8 @@ def _change(project: Project, root: Path, recipe: str, policy: Policy, landings:
 
 
 def _environment(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The same limits and rules for evidence; a state, a store, databases and an MLflow of its own, no webhooks, no person to wait for."""
-    promotion = {**fields["promotion"], "branches": ["*"], "require_clean": False, "require_approval": False}
+    """The same limits and rules for evidence; a state, a store, databases and an MLflow of its own, no webhooks, no person to wait for. What is played was committed, so a clean tree may be asked for as it is elsewhere."""
+    promotion = {**fields["promotion"], "branches": ["*"], "require_approval": False}
     return {
         **fields,
         "state": DEFAULT_STATE,
