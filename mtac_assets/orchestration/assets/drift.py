@@ -73,10 +73,21 @@ def drift_asset(place: "RecipePlace", trigger: "DriftTrigger") -> dg.AssetsDefin
                 "Model ID": model.model_id,
                 "last day": max(documents),
                 "says": _says(last),
+                **_since(place, model, max(documents)),
             },
         )
 
     return judge_days
+
+
+def _since(place: "RecipePlace", model: Watched, last: str) -> dict[str, str]:
+    """When the alarm began that the window which ends on `last` belongs to; nothing where there is none."""
+    from mtac_assets.monitoring.alarm_start import alarm_start
+    from mtac_assets.monitoring.drift import store
+
+    known = store.verdicts(store.folder(place.project, place.name, model.model_id))
+    since = alarm_start((one["keys"][-1], one["state"]) for one in known if one["keys"][-1] <= last)
+    return {"since": since} if since is not None else {}
 
 
 def window_of(day: str, window_days: int) -> list[str]:
