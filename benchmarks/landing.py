@@ -49,7 +49,9 @@ def measure() -> list[Figure]:
             at_most=TARGET_SECONDS,
             detail=f"median of {FILES}, at the default settings of `arrival`",
         ),
-        Figure("the slowest of them", worst, "s", at_most=TARGET_SECONDS, detail=", ".join(f"{s:.1f}" for s in seconds)),
+        Figure(
+            "the slowest of them", worst, "s", at_most=TARGET_SECONDS, detail=", ".join(f"{s:.1f}" for s in seconds)
+        ),
     ]
 
 
