@@ -47,8 +47,8 @@ up: $(STAMP)  ## Dagster, its daemon and MLflow on loopback
 bench: $(STAMP_DEV)  ## the benchmarks, as ratios; results under benchmarks/results/
 	@$(BIN)/python -m benchmarks
 
-bench-monitoring: $(STAMP_DEV)  ## drift: false alarms, power, speed; the gate: error, power (12 minutes)
-	@$(BIN)/python -m benchmarks monitoring gate
+bench-monitoring: $(STAMP_DEV)  ## drift and the gate: error, power, speed; ticks of sensors; landing to run; a replay of 300 days (25 minutes)
+	@$(BIN)/python -m benchmarks monitoring gate monitoring_triggers landing replay
 
 bench-gpu: $(STAMP_DEV)  ## GPT-2 124M on one GPU; says so where there is none
 	@$(BIN)/python -m benchmarks gpu

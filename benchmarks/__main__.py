@@ -31,6 +31,7 @@ MODULES = (
     "quality",
     "monitoring",
     "monitoring_triggers",
+    "landing",
     "gate",
     "replay",
     "language",

@@ -29,7 +29,8 @@ def markdown(document: Mapping[str, Any]) -> str:
         cpu = "unknown" if policy["cpu_seconds"] is None else f"{policy['cpu_seconds']:.0f}"
         counts = [policy[name] for name in ("trainings_count", "promotions", "refusals", "alarms_count")]
         gain = _gain(policy["against"]["log_loss"]) if policy["against"] else ""
-        lines.append("| " + " | ".join([policy["name"], *map(str, counts), cpu, *live, gain]) + " |")
+        told = ["–" if count is None else str(count) for count in counts]  # alarms, where nothing watched
+        lines.append("| " + " | ".join([policy["name"], *told, cpu, *live, gain]) + " |")
     return "\n".join(lines)
 
 

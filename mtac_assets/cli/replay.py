@@ -75,7 +75,7 @@ def _row(policy: Mapping[str, Any]) -> Sequence[str]:
     counts = ("trainings_count", "promotions", "refusals", "alarms_count")
     cpu = "unknown" if policy["cpu_seconds"] is None else f"{policy['cpu_seconds']:.0f}"
     live = [output.value_text(policy["live"][metric])[:6] for metric in ("log_loss", "roc_auc")]
-    return [policy["name"], *(str(policy[name]) for name in counts), cpu, *live, gain]
+    return [policy["name"], *("–" if policy[name] is None else str(policy[name]) for name in counts), cpu, *live, gain]
 
 
 def _refused(arrivals: Mapping[str, Any]) -> list[str]:

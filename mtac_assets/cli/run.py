@@ -34,11 +34,17 @@ def run(
         int, typer.Option("--audit-cache", metavar="N", min=0, help="Then make N stored results again and compare.")
     ] = 0,
     seed: Annotated[int | None, typer.Option("--audit-seed", min=0, help="Seed that draws them; recorded.")] = None,
+    by: Annotated[
+        str, typer.Option("--by", metavar="NAME", help="Who asks; part of the model's record, not of its identity.")
+    ] = "",
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why; part of the model's record, not of its identity.")
+    ] = "",
     json: Json = False,
 ) -> int:
     """Ingest, validate, compute features, train, evaluate and record one model: only what is not up to date."""
     project, resolved = resolve(recipe, as_of, overrides)
-    document = run_model(project, resolved, force=force, workers=workers)
+    document = run_model(project, resolved, force=force, workers=workers, by=by, reason=reason)
     audited = _audit(project, resolved, audit_cache, seed) if audit_cache else None
     if json:
         output.emit(document | ({"audit": audited.document()} if audited is not None else {}))
@@ -69,17 +75,29 @@ def _print_audit(audited: Audit) -> None:
         )
 
 
-def run_model(project: Project, resolved: ResolvedRecipe, *, force: bool = False, workers: int = 0) -> dict[str, Any]:
-    """What `mtac run` answers: the model's record, with `status` built or unchanged."""
+def run_model(
+    project: Project,
+    resolved: ResolvedRecipe,
+    *,
+    force: bool = False,
+    workers: int = 0,
+    by: str = "",
+    reason: str = "",
+) -> dict[str, Any]:
+    """What `mtac run` answers: the model's record, with `status` built or unchanged. `by` and `reason` go into the record of
+    what is made now; what was made before keeps its own."""
     from mtac_assets.provenance import plan as planning
 
     wanted = planning.plan(project, resolved)
     if wanted.up_to_date and wanted.model_id is not None and not force:
+        if by or reason:
+            output.note("nothing is made, so there is no record that would hold who asks and why")
         return record.model_record(project, wanted.model_id) | {"status": "unchanged"}
 
     from mtac_assets.orchestration.line import run_line
+    from mtac_assets.orchestration.triggers.tags import person_tags
 
-    result = run_line(project, resolved, echo=output.note, force=force, workers=workers)
+    result = run_line(project, resolved, echo=output.note, force=force, workers=workers, tags=person_tags(by, reason))
     return record.model_record(project, result.model_id) | {
         "status": "built",
         "mlflow_url": result.mlflow_url,

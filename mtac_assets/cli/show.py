@@ -91,6 +91,11 @@ def _data(leaves: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     return {name: {"partitions": len(found), "first": min(found), "last": max(found)} for name, found in keys.items()}
 
 
+def _because(evidence: Mapping[str, Any]) -> str:
+    """The reason that a person gave, or the sentence of the trigger that asked; empty in records without one."""
+    return str(evidence.get("reason") or evidence.get("why") or "")
+
+
 def _print(document: dict[str, Any]) -> None:
     from rich.markup import escape
 
@@ -107,8 +112,9 @@ def _print(document: dict[str, Any]) -> None:
         ("as of", document["as_of"] or "no time"),
         (
             "made",
-            f"{document['created_at'][:19].replace('T', ' ')} UTC by {document['actor'] or 'nobody named'}, trigger: {document['trigger']}",
+            f"{document['created_at'][:19].replace('T', ' ')} UTC by {escape(document['actor']) or 'nobody named'}, trigger: {document['trigger']}",
         ),
+        *([("because", escape(because))] if (because := _because(document["evidence"])) else []),
         (
             "code",
             f"{(document['code'] or 'no commit')[:12]} on {document['branch'] or 'no branch'}"

@@ -172,7 +172,8 @@ def _unit(days: np.ndarray) -> str:
 
 
 def _counts(account: Mapping[str, Any]) -> dict[str, Any]:
-    """The table's plain numbers. CPU seconds are None where the cost of a training is not known."""
+    """The table's plain numbers. CPU seconds are None where the cost of a training is not known, alarms where nothing watched:
+    none is no news then. Accounts of earlier versions do not say who watched."""
     kinds = [decision["kind"] for decision in account["decisions"]]
     costs = [training["cost"]["cpu_seconds"] for training in account["trainings"]]
     return {
@@ -180,7 +181,7 @@ def _counts(account: Mapping[str, Any]) -> dict[str, Any]:
         "promotions": kinds.count("promote"),
         "refusals": kinds.count("refuse"),
         "rollbacks": kinds.count("rollback"),
-        "alarms_count": len(account["alarms"]),
+        "alarms_count": len(account["alarms"]) if account.get("watched", True) else None,
         "failed_trainings": len(account["failures"]),
         "cpu_seconds": None if None in costs else round(sum(costs), 1),
     }

@@ -30,19 +30,21 @@ def score_days_apart(
     keys: Iterable[str],
     *,
     code: Project | None = None,
+    out: Path | None = None,
     on_note: Callable[[str], None] | None = None,
 ) -> tuple[DayScores, ...]:
     """As `predictions.score_days`, in a process of its own where there is something to score.
 
-    `code`: the checkout that the model is scored by (default: the project). Scores go to the project's state either way.
+    `code`: the checkout that the model is scored by (default: the project). Scores go to the project's state either way, or to
+    the folder `out`.
     Raises what `score_days` raises (MonitoringError or CheckFailed with the child's findings), ScoringKilled where a signal
     or the environment's `limits.run_seconds` ended the child.
     """
     asked = tuple(dict.fromkeys(keys))
-    if code is None and not pending_days(project, model_id, asked):
-        return score_days(project, model_id, asked)  # all kept: nothing heavy is loaded
+    if code is None and not pending_days(project, model_id, asked, out=out):
+        return score_days(project, model_id, asked, out=out)  # all kept: nothing heavy is loaded
     model = open_model(project, model_id)
-    out = stored.folder_of(project, model.recipe, model_id)
+    out = out or stored.folder_of(project, model.recipe, model_id)
     arguments = ["days", "--out", str(out), *(part for key in asked for part in ("--day", key))]
     answer = _ask(project, code or project, model_id, arguments, on_note)
     return tuple(DayScores(**{**day, "path": Path(day["path"])}) for day in answer["days"])

@@ -95,9 +95,10 @@ def scored_days(project: Project, recipe: str, model_id: str) -> tuple[str, ...]
 
 
 def read_scores(
-    project: Project, recipe: str, model_id: str, days: Sequence[str]
+    project: Project, recipe: str, model_id: str, days: Sequence[str], *, folder: Path | None = None
 ) -> dict[str, tuple[PredictionManifest, pa.Table]]:
     """Day to its manifest and rows: key columns, `score` float64, `label` float32 (NaN: unknown), in the order of the key.
+    `folder`: where they lie, if not among the model's predictions.
 
     MonitoringError names every day that was not scored, is damaged, or was scored before its data was corrected (or labelled).
     """
@@ -105,7 +106,7 @@ def read_scores(
 
     import pyarrow.parquet as pq
 
-    folder = folder_of(project, recipe, model_id)
+    folder = folder or folder_of(project, recipe, model_id)
     manifests = {day: PredictionManifest.read(manifest_path(folder, day)) for day in days}
     raise_all(MonitoringError, _unscored(project, model_id, manifests))
     found: dict[str, tuple[PredictionManifest, pa.Table]] = {}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from mtac_assets.orchestration.triggers.tags import ACTOR_TAG, PERSON, TRIGGER_TAG, evidence_of
+from mtac_assets.orchestration.triggers.tags import ACTOR_TAG, PERSON, REASON_TAG, TRIGGER_TAG, evidence_of
 
 if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
@@ -44,11 +44,10 @@ def commit_model(
 def _asked_by(context: dg.AssetExecutionContext) -> dict[str, Any]:
     """Who or what asked for the run, and why: part of the record of what it made."""
     tags = context.run.tags
-    return {
-        "trigger": tags.get(TRIGGER_TAG, PERSON),
-        "actor": actor_of(context),
-        "evidence": evidence_of(tags),
-    }
+    trigger, evidence = tags.get(TRIGGER_TAG, PERSON), evidence_of(tags)
+    if trigger == PERSON and REASON_TAG in tags:  # of a sensor's run the evidence holds the reason already
+        evidence["reason"] = tags[REASON_TAG]
+    return {"trigger": trigger, "actor": actor_of(context), "evidence": evidence}
 
 
 def actor_of(context: dg.AssetExecutionContext) -> str:

@@ -291,7 +291,7 @@ class DriftFloor(Spec):
 
 
 class DriftTrigger(Spec):
-    """The model's inputs, raw nulls and scores, watched against its own training history."""
+    """The model's inputs and raw nulls, watched against the days it learned from; its scores, against those and its test days."""
 
     window_days: Annotated[int, Field(ge=1, le=366)] = Field(default=1, description="Days judged together.")
     false_alarms: float = Field(

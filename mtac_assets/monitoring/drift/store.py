@@ -1,6 +1,8 @@
 """Where references and verdicts lie, and the verdicts' row that persistence looks back on.
 
 <state>/drift/<recipe>/<Model ID>/reference.drift
+<state>/drift/<recipe>/<Model ID>/scores.drift
+<state>/drift/<recipe>/<Model ID>/scores/              the scores that the reference of the scores was built of
 <state>/drift/<recipe>/<Model ID>/<last key of the window>.json
 """
 
@@ -24,6 +26,14 @@ def folder(project: Project, recipe: str, model_id: str) -> Path:
 
 def reference_path(project: Project, recipe: str, model_id: str) -> Path:
     return folder(project, recipe, model_id) / "reference.drift"
+
+
+def score_reference_path(project: Project, recipe: str, model_id: str) -> Path:
+    return folder(project, recipe, model_id) / "scores.drift"
+
+
+def own_scores_folder(project: Project, recipe: str, model_id: str) -> Path:
+    return folder(project, recipe, model_id) / "scores"
 
 
 def record(place: Path, verdict: DriftVerdict, persistence: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from mtac_assets.orchestration.partitions import dataset_partitions, looking_bac
 from mtac_assets.orchestration.watched import Watched, champion
 
 if TYPE_CHECKING:
-    from mtac_assets.monitoring.drift.reference import Reference
+    from mtac_assets.monitoring.drift.reference import Block, Reference
     from mtac_assets.orchestration.place import RecipePlace
     from mtac_assets.spec.recipe import DriftTrigger
 
@@ -28,7 +28,7 @@ def drift_asset(place: "RecipePlace", trigger: "DriftTrigger") -> dg.AssetsDefin
 
     @dg.asset(
         key=place.key("drift"),
-        description=f"Do the inputs of `{recipe.name}` still look like those it learned from? "
+        description=f"Do the inputs and scores of `{recipe.name}` still look like those of its own days? "
         "Blind to concept drift: performance sees that once labels arrive.",
         group_name=place.name,
         owners=[recipe.owner] if recipe.owner else None,
@@ -73,10 +73,21 @@ def drift_asset(place: "RecipePlace", trigger: "DriftTrigger") -> dg.AssetsDefin
                 "Model ID": model.model_id,
                 "last day": max(documents),
                 "says": _says(last),
+                **_since(place, model, max(documents)),
             },
         )
 
     return judge_days
+
+
+def _since(place: "RecipePlace", model: Watched, last: str) -> dict[str, str]:
+    """When the alarm began that the window which ends on `last` belongs to; nothing where there is none."""
+    from mtac_assets.monitoring.alarm_start import alarm_start
+    from mtac_assets.monitoring.drift import store
+
+    known = store.verdicts(store.folder(place.project, place.name, model.model_id))
+    since = alarm_start((one["keys"][-1], one["state"]) for one in known if one["keys"][-1] <= last)
+    return {"since": since} if since is not None else {}
 
 
 def window_of(day: str, window_days: int) -> list[str]:
@@ -96,10 +107,11 @@ def _judged(
     from mtac_assets.data.partitions import present
     from mtac_assets.monitoring.drift import store
     from mtac_assets.monitoring.drift.days import day_blocks
-    from mtac_assets.monitoring.drift.judge import judge
+    from mtac_assets.monitoring.drift.scores import judge_with_scores
 
     folder = store.folder(place.project, place.name, model.model_id)
     reference = _reference(place, model)
+    of_scores = _score_reference(context, place, model)
     there = present(place.project.state.data, place.rows.name, place.project.state.cache)
     found: dict[str, Mapping[str, Any]] = {}
     for day in days:
@@ -110,12 +122,14 @@ def _judged(
             context.log.warning(f"the window that ends on {day} is not judged: {', '.join(missing)} is missing")
             continue
         blocks = day_blocks(place.project, model.resolved, window)
-        found[day] = store.record(folder, judge(reference, blocks, trigger), trigger.persistence)
+        scores = _scores(place, model, window)
+        beside = scores if isinstance(scores, str) else (of_scores, scores)
+        found[day] = store.record(folder, judge_with_scores(reference, blocks, trigger, beside), trigger.persistence)
     return found
 
 
 def _reference(place: "RecipePlace", model: Watched) -> "Reference":
-    """The model's reference: its own days, without scores, for those of training days are better than any to come."""
+    """The model's reference of inputs and raw nulls: the days that it learned from."""
     from mtac_assets.monitoring.drift import store
     from mtac_assets.monitoring.drift.days import reference_of
     from mtac_assets.monitoring.drift.reference import open_reference, save
@@ -124,6 +138,46 @@ def _reference(place: "RecipePlace", model: Watched) -> "Reference":
     if not path.is_file():
         save(reference_of(place.project, model.resolved, model.model_id), path)
     return open_reference(path)
+
+
+def _score_reference(context: dg.AssetExecutionContext, place: "RecipePlace", model: Watched) -> "Reference":
+    """The reference of the model's scores: of the days that it learned from and was tested on, scored once."""
+    from mtac_assets.monitoring.drift import store
+    from mtac_assets.monitoring.drift.reference import open_reference, save
+    from mtac_assets.monitoring.drift.scores import score_reference
+    from mtac_assets.monitoring.launch import score_days_apart
+    from mtac_assets.monitoring.stored_predictions import SCORE, read_scores
+    from mtac_assets.promotion.own_code import own_code
+
+    project = place.project
+    path = store.score_reference_path(project, place.name, model.model_id)
+    if not path.is_file():
+        windows, out = model.resolved.windows(), store.own_scores_folder(project, place.name, model.model_id)
+        days = (*windows.train, *windows.validate, *windows.test)
+        context.log.info(f"scoring the {len(days)} days of {model.model_id} itself, once: the yardstick of its scores")
+        with own_code(project, model.summary, model.resolved) as own:
+            code = own if own is not project else None
+            score_days_apart(project, model.model_id, days, code=code, out=out, on_note=context.log.info)
+        tables = read_scores(project, place.name, model.model_id, days, folder=out)
+        save(score_reference({day: rows[SCORE].to_numpy() for day, (_, rows) in tables.items()}, model.model_id), path)
+    return open_reference(path)
+
+
+def _scores(place: "RecipePlace", model: Watched, window: Sequence[str]) -> "Sequence[Block] | str":
+    """The champion's stored scores of the window's days, or why they are not judged."""
+    from mtac_assets.monitoring.drift.scores import score_blocks
+    from mtac_assets.monitoring.errors import MonitoringError
+    from mtac_assets.monitoring.live_days import first_live_day
+    from mtac_assets.monitoring.stored_predictions import SCORE, read_scores
+
+    first = first_live_day(model.resolved).isoformat()
+    if window[0] < first:
+        return f"scores of days before {first} are in the reference themselves"
+    try:
+        tables = read_scores(place.project, place.name, model.model_id, window)
+    except MonitoringError as error:
+        return "; ".join(f"{finding.where}: {finding.error}" for finding in error.findings)
+    return score_blocks({day: rows[SCORE].to_numpy() for day, (_, rows) in tables.items()})
 
 
 def _materialized(place: "RecipePlace", model: Watched, key: str, document: Mapping[str, Any]) -> Materialized:
@@ -141,11 +195,18 @@ def _materialized(place: "RecipePlace", model: Watched, key: str, document: Mapp
             "says": _says(document),
             "Model ID": model.model_id,
             "dagster/row_count": document["rows"],
+            "scores": _of_scores(document),
             "distance": curve.shown("distance", _distances(before), "window"),
             "chart": metadata.inline_plot("drift", draw(before, f"Drift of {place.name}")),
             **({"distance to the threshold": round(document["ratio"], 3)} if document["ratio"] is not None else {}),
         },
     )
+
+
+def _of_scores(document: Mapping[str, Any]) -> str:
+    """Whether the scores were judged, and why not where they were not: an absent column must not pass for a calm one."""
+    why = [one["reason"] for one in document["unjudged"] if one["role"] == "score" and one["kind"] == "shift"]
+    return f"not judged: {why[0]}" if why else "judged"
 
 
 def _distances(documents: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[float, float]]]:

@@ -43,6 +43,7 @@ def performance_asset(place: "RecipePlace", trigger: "PerformanceTrigger") -> dg
         ],
     )
     def judge_windows(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        from mtac_assets.monitoring.alarm_start import alarm_start
         from mtac_assets.monitoring.live_days import live_days
         from mtac_assets.monitoring.performance import performance
         from mtac_assets.monitoring.stored_predictions import scored_days
@@ -64,6 +65,7 @@ def performance_asset(place: "RecipePlace", trigger: "PerformanceTrigger") -> dg
         yield dg.MaterializeResult(
             metadata=_metadata(judged, document), data_version=dg.DataVersion(digest_json(document))
         )
+        since = alarm_start((window.first, window.state) for window in judged.windows)
         yield dg.AssetCheckResult(
             check_name=ALARM_CHECK,
             passed=judged.state != "ALARM",
@@ -73,6 +75,7 @@ def performance_asset(place: "RecipePlace", trigger: "PerformanceTrigger") -> dg
                 "Model ID": judged.model_id,
                 "last day": max(days),
                 "says": _says(judged),
+                **({"since": since} if since is not None else {}),
             },
         )
 

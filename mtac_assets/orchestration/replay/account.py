@@ -27,7 +27,7 @@ from mtac_assets.orchestration.triggers.attempts import attempts
 from mtac_assets.orchestration.triggers.tags import REASON_TAG, REQUESTED_TAG, TRIGGER_TAG
 from mtac_assets.provenance import ledger, refs
 from mtac_assets.provenance.files import write_json
-from mtac_assets.spec.load import load_dataset
+from mtac_assets.spec.load import check_recipe, load_dataset
 
 if TYPE_CHECKING:
     from mtac_assets.orchestration.replay.library import Library
@@ -75,6 +75,7 @@ def account(played: Played, seconds: Mapping[str, float], out: Path) -> dict[str
         "trainings": _trainings(played),
         "failures": _failures(played),
         "decisions": [_decision(entry) for entry in entries if final(entry) or entry.kind == "rollback"],
+        "watched": [kind for kind in ALARMS if getattr(check_recipe(project, recipe).triggers, kind) is not None],
         "alarms": [alarm for kind, check in ALARMS.items() for alarm in _alarms(played, kind, check)],
         "days": days,
         "seconds": {name: round(value, 1) for name, value in seconds.items()},

@@ -51,7 +51,7 @@ BUILT_IN = {
         Policy("recipe", "the triggers as the recipe declares them", keeps=tuple(OFF)),
     )
 }
-USUAL = ("never", "weekly", "drift", "performance")
+USUAL = ("never", "nightly", "weekly", "drift", "performance")
 
 
 def chosen(texts: Sequence[str]) -> tuple[Policy, ...]:

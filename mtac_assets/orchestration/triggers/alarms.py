@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mtac_assets.orchestration.place import RecipePlace
 
 EVERY_SECONDS = 30
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # of the cursor; 1 held the evidence, which changes with each day of one alarm
 
 
 def alarm_name(recipe: str) -> str:
@@ -40,10 +40,11 @@ def alarm_sensor(place: RecipePlace) -> dg.SensorDefinition:
     )
     def look(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         from mtac_assets.monitoring.webhook import notify
-        from mtac_assets.orchestration.watched import champion
+        from mtac_assets.provenance import ledger
 
-        serving = champion(place)
-        if serving is None:
+        # The ledger's word suffices: opening the model's pack at each look would cost far more than the look.
+        serving = ledger.champion_at(project, project.environment.name, name)
+        if serving is None or serving.model_id is None:
             return dg.SkipReason(f"{name} has no champion yet")
         alarms = {
             kind: evidence
@@ -51,9 +52,10 @@ def alarm_sensor(place: RecipePlace) -> dg.SensorDefinition:
             if evidence["state"] == "ALARM" and evidence["model_id"] == serving.model_id
         }
         told = _told(context.cursor)
-        cursor = json.dumps({"schema_version": SCHEMA_VERSION, "told": {**told, **alarms}}) if alarms else None
+        now = {kind: [evidence["model_id"], evidence["since"]] for kind, evidence in alarms.items()}
+        cursor = json.dumps({"schema_version": SCHEMA_VERSION, "told": {**told, **now}}) if alarms else None
         for kind, evidence in alarms.items():
-            if told.get(kind) != evidence:
+            if told.get(kind) != now[kind]:
                 for finding in notify(project, "alarm", {"recipe": name, "alarm": kind, **evidence}):
                     context.log.warning(str(finding))
         if not alarms:
@@ -68,7 +70,8 @@ def alarm_sensor(place: RecipePlace) -> dg.SensorDefinition:
 
 
 def verdicts(instance: dg.DagsterInstance, place: RecipePlace) -> dict[str, dict[str, Any]]:
-    """The newest verdict of each kind that the recipe asks for: state, Model ID and what it says."""
+    """The newest verdict of each kind that the recipe asks for: state, Model ID, what it says, and `since` when it alarms: one
+    alarm keeps that, however many days it lasts; the next one has another."""
     triggers = place.recipe.triggers
     wanted = {
         DRIFT: (triggers.drift, dg.AssetCheckKey(place.key("drift"), drift.ALARM_CHECK)),
@@ -82,6 +85,8 @@ def verdicts(instance: dg.DagsterInstance, place: RecipePlace) -> dict[str, dict
                 "state": metadata["state"].value,
                 "model_id": metadata["Model ID"].value,
                 "last_day": metadata["last day"].value,
+                # Evaluations of earlier versions do not say it: each day of theirs is an alarm of its own.
+                "since": metadata.get("since", metadata["last day"]).value,
                 "says": metadata["says"].value,
             }
     return found

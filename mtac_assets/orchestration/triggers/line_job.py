@@ -11,13 +11,21 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from pydantic import Field
 
 from mtac_assets.orchestration.dead_runs import sign
 from mtac_assets.orchestration.errors import as_failure
 from mtac_assets.orchestration.jobs import MAX_RUNTIME_TAG, RECIPE_TAG, line_name
 from mtac_assets.orchestration.sizes import pod_tags
 from mtac_assets.orchestration.triggers.sources import pending_sources
-from mtac_assets.orchestration.triggers.tags import ACTOR_TAG, EVIDENCE_TAG, PERSON, REASON_TAG, TRIGGER_TAG
+from mtac_assets.orchestration.triggers.tags import (
+    ACTOR_TAG,
+    EVIDENCE_TAG,
+    PERSON,
+    REASON_TAG,
+    TRIGGER_TAG,
+    person_tags,
+)
 from mtac_assets.spec.load import load_recipe
 
 if TYPE_CHECKING:
@@ -30,9 +38,11 @@ LINE_RUN_TAG = "mtac/line_run"
 
 
 class LineConfig(dg.Config):
-    """Which model to bring up to date."""
+    """Which model to bring up to date; where a person asks, who and why. As the options of `mtac run`."""
 
-    as_of: str | None = None
+    as_of: str | None = Field(default=None, description="The moment the model may know, YYYY-MM-DD.")
+    by: str = Field(default="", description="The person who asks; part of the model's record.")
+    reason: str = Field(default="", description="Why; part of the model's record.")
 
 
 def step_name(recipe: str) -> str:
@@ -66,7 +76,9 @@ def line_job(place: "RecipePlace") -> dg.JobDefinition:
                 resolved,
                 echo=context.log.info,
                 trigger=context.run.tags.get(TRIGGER_TAG, PERSON),
-                tags=_passed_on(context.run.tags) | {LINE_RUN_TAG: context.run.run_id},
+                tags=_passed_on(context.run.tags)
+                | person_tags(config.by, config.reason)
+                | {LINE_RUN_TAG: context.run.run_id},
                 ingest=pending_sources(project, resolved, refused),
             )
         context.log.info(f"{result.model_id} is up to date, by {len(result.dagster_run_ids)} runs")

@@ -32,6 +32,11 @@ def request_tags(trigger: str, *, evidence: Mapping[str, Any], reason: str) -> d
     }
 
 
+def person_tags(by: str, reason: str) -> dict[str, str]:
+    """Tags of a run that a person asks for; what they did not say has none."""
+    return {tag: text for tag, text in ((ACTOR_TAG, by.strip()), (REASON_TAG, reason.strip())) if text}
+
+
 def evidence_of(tags: Mapping[str, str]) -> dict[str, Any]:
     """The evidence that a run carries; empty where it carries none."""
     return json.loads(tags[EVIDENCE_TAG]) if EVIDENCE_TAG in tags else {}

@@ -3,6 +3,7 @@ champion's performance is judged anew, and where a shadow or a look is due, it i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from mtac_assets.orchestration.jobs import RECIPE_TAG, live_decisions_name, perf
 from mtac_assets.orchestration.partition_events import DATA_VERSION_TAG
 from mtac_assets.orchestration.triggers.follow_up import feature_states
 from mtac_assets.orchestration.triggers.reported import unreported
+from mtac_assets.orchestration.triggers.sources import datasets_of
+from mtac_assets.orchestration.triggers.surroundings import Stillness
 from mtac_assets.orchestration.triggers.tags import WATCH, request_tags
 from mtac_assets.orchestration.triggers.work import Work, held_words, recipe_work
 from mtac_assets.orchestration.watched import CHAMPION, Watched, watched_models
@@ -21,17 +24,23 @@ from mtac_assets.provenance import ledger
 from mtac_assets.provenance.digest import digest_json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mtac_assets.orchestration.place import RecipePlace
     from mtac_assets.promotion.live import Due
     from mtac_assets.spec.recipe import Rollback
 
 EVERY_SECONDS = 15
+SCHEMA_VERSION = 1  # of the cursor
 LIVE = "live rows"
 
 
 def watch_sensor(place: RecipePlace, jobs: Sequence[Any]) -> dg.SensorDefinition:
     """Keep the champion's scores, and what is judged by them, in step with the features."""
-    name = place.name
+    project, name = place.project, place.name
+    stillness = Stillness(
+        project, datasets_of(place.recipe), mark=lambda: ledger.head(project, project.environment.name)
+    )
 
     @dg.sensor(
         name=watch_name(name),
@@ -44,8 +53,15 @@ def watch_sensor(place: RecipePlace, jobs: Sequence[Any]) -> dg.SensorDefinition
         tags={RECIPE_TAG: name},
     )
     def look(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        moment = stillness.now()
+        if stillness.still(moment):
+            return dg.SkipReason(
+                "scores and verdicts are in step: no data, feature, score or decision since the last look"
+            )
         models = watched_models(place)
+        stillness.also(_folders(place, models))
         if not models:
+            stillness.settle(moment)
             return dg.SkipReason(f"{name} has no champion yet")
         ready, waiting = feature_states(place)
         wanted = unscored_days(place, models, ready)
@@ -53,17 +69,36 @@ def watch_sensor(place: RecipePlace, jobs: Sequence[Any]) -> dg.SensorDefinition
             place, context.instance, "watch", watch_name(name), wanted, trigger=WATCH, partitioned=True
         )
         requests, said = [*scoring.requests], held_words("scores", scoring)
+        cursor, told = None, _followed(context.instance, place, models[0])
         if not wanted:
             deciding = _decide(place, context.instance, waiting)
-            requests += [*deciding.requests, *_judge_performance(place, models[0])]
+            judging = _judge_performance(place, models[0])
+            requests += [*deciding.requests, *judging]
             said = held_words("decisions", deciding)
+            # Dagster keeps the cursor after it has started what the tick asked for: only then is it done.
+            cursor = json.dumps({"schema_version": SCHEMA_VERSION, "judged": [each.run_key for each in judging]})
+            if cursor == context.cursor and not (deciding.requests or deciding.held or told):
+                stillness.settle(moment)
         return dg.SensorResult(
             run_requests=requests,
             skip_reason=None if requests else dg.SkipReason(said or "scores are in step with the features"),
-            asset_events=_followed(context.instance, place, models[0]),
+            asset_events=told,
+            cursor=cursor if cursor != context.cursor else None,
         )
 
     return look
+
+
+def _folders(place: RecipePlace, models: Sequence[Watched]) -> list[Path]:
+    """Where what this sensor compares lies, beside the datasets: features, and each model's scores and verdicts."""
+    from mtac_assets.monitoring import stored_predictions as stored
+    from mtac_assets.monitoring.drift import store
+
+    project = place.project
+    of_models = [
+        folder(project, place.name, model.model_id) for model in models for folder in (stored.folder_of, store.folder)
+    ]
+    return [project.state.features / place.name, *of_models]
 
 
 def unscored_days(place: RecipePlace, models: Sequence[Watched], ready: Sequence[str]) -> dict[str, str]:

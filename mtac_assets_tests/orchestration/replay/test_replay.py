@@ -143,6 +143,32 @@ def test_a_shadow_period_is_played_to_its_end(project: Project) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_inputs_that_drift_alarm_and_train_where_the_policy_asks_for_it(project: Project) -> None:
+    """Days whose levels halve, from the fifth played on: drift alarms and asks for a model; never has no word of an alarm."""
+    first, last = 25, 31
+    dataset, recipe = project.datasets()["tides"], project.recipes()["floods"]
+    dataset.write_text(dataset.read_text().replace("end: 2024-01-14", f"end: 2024-01-{last}"))
+    text = recipe.read_text().replace(
+        "train_days: 5, validate_days: 1, test_days: 2", "train_days: 20, validate_days: 1, test_days: 3"
+    )
+    recipe.write_text(text + "  drift: {resamples: 600}\n  cooldown_hours: 0\n")
+    for day in range(15, last + 1):
+        write_day(project.root, date(2024, 1, day), level_factor=0.5 if day >= first + 2 else 1.0)
+    git(project, "add", ".")
+    git(project, "-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-q", "-m", "a drift")
+    never, drift = replay(project, first, last, "never", "drift")["policies"]
+    assert (never["trainings_count"], never["alarms_count"]) == (1, None)
+    assert drift["trainings"][0]["model_id"] == never["trainings"][0]["model_id"]
+    assert drift["alarms_count"] >= 1
+    (alarm, *_) = drift["alarms"]
+    assert alarm["kind"] == "drift"
+    assert alarm["model_id"] == drift["trainings"][0]["model_id"]
+    assert "level" in alarm["says"]
+    assert [one["trigger"] for one in drift["trainings"]][:2] == ["person", "drift"]
+
+
+@pytest.mark.slow
 @pytest.mark.fault
 @pytest.mark.timeout(900)
 def test_an_interrupted_replay_goes_on_and_trains_nothing_twice(project: Project, tmp_path_factory) -> None:

@@ -59,7 +59,9 @@ def test_files_that_land_while_nobody_looks(landing: Project, up: Running) -> No
     assert record.start_time is not None
     latency = record.start_time - dropped
     print(f"landing to the start of its run: {latency:.1f} s")
-    assert latency < 20  # the promise of 10 s is measured in benchmarks, on a machine that is not busy with tests
+    assert (
+        latency < 20
+    )  # the promise of 10 s, at the default settings, is benchmarks/landing.py's, on a machine not busy with tests
     until((landing.state.features / "floods" / "2024-01-01.json").exists, "its features")
     stamp = json.loads((landing.state.data / "tides" / "2024-01-01.stamp.json").read_text())
     assert all(check["passed"] for check in stamp["checks"])
