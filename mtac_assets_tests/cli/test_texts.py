@@ -64,6 +64,20 @@ def test_mix_shows_what_is_built_and_says_where_nothing_is(ask: Any, project: Pr
     assert "not built yet" in other["errors"][0]["error"]
 
 
+def test_check_judges_a_training_by_what_is_built_and_exits_1_where_it_cannot_end_well(ask: Any, project: Project):
+    sound, found = ask("check", "small_lm", "--workers", "2", "--device", "cpu")
+    checks = {one["id"]: one for one in found["checks"]}
+    assert (sound, found["workers"]) == (0, 2)
+    manifest = training_set.build(project, load_recipe(project, "small_lm")).manifest
+    available = {one["name"]: one["tokens"] for one in manifest["sources"]}
+    assert checks["data.tokens"]["evidence"]["available"] == available
+    code, found = ask("check", "small_lm", "--workers", "64", "--device", "h100")
+    refused = {one["id"]: one["finding"] for one in found["checks"] if not one["passed"]}
+    assert code == 1
+    assert set(refused) == {"batch.workers", "device.kind"}
+    assert all(finding["remedy"] for finding in refused.values())
+
+
 def test_samples_of_a_step_and_where_their_documents_went(ask: Any):
     _, models = ask("models")
     (model_id,) = [model["model_id"] for model in models["models"]]

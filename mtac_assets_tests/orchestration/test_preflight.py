@@ -7,10 +7,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from mtac_assets.data import training_set
 from mtac_assets.orchestration.assets.preflight import preflight_check
 from mtac_assets.orchestration.place import recipe_place
 from mtac_assets.orchestration.settings import SETTINGS, RunSettings
-from mtac_assets_tests.texts import make_texts
+from mtac_assets.spec.load import load_recipe
+from mtac_assets_tests.texts import ingest_texts, make_texts
 
 
 @pytest.fixture
@@ -51,3 +53,14 @@ def test_a_gpu_is_the_environments_to_name(tmp_path):
     environment.write_text(environment.read_text() + "launcher: {gpu: h100}\n")
     again = preflight_check(recipe_place(project.recipes()["small_lm"].parent))
     assert judged(again, overrides=on_gpu).passed
+
+
+@pytest.mark.slow  # texts are packed, and a process loads torch
+def test_what_the_training_set_holds_is_judged_once_it_is_built(tmp_path):
+    project = make_texts(tmp_path)
+    ingest_texts(project)
+    built = training_set.build(project, load_recipe(project, "small_lm"))
+    check = preflight_check(recipe_place(project.recipes()["small_lm"].parent))
+    shown = str(judged(check).metadata["checks"])
+    for source in built.manifest["sources"]:
+        assert f"'{source['name']}': {source['tokens']}" in shown

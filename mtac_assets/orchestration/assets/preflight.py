@@ -1,6 +1,7 @@
 """The preflight as a blocking check of a language model's training set: a training that cannot end well does not begin."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
@@ -36,17 +37,27 @@ def preflight_check(place: "RecipePlace") -> dg.AssetChecksDefinition:
             folder = built.folder if built is not None else None
             checks = examine(place.project, resolved, settings.workers or None, folder)
         failed = [one for one in checks if not one["passed"]]
-        rows = [[one["id"], "passed" if one["passed"] else one["finding"]["error"]] for one in checks]
+        rows = [[one["id"], _said(one), _numbers(one["evidence"])] for one in checks]
         return dg.AssetCheckResult(
             passed=not failed,
             description="; ".join(one["finding"]["error"] for one in failed) or None,
             metadata={
-                "checks": metadata.table(["check", "result"], rows),
+                "checks": metadata.table(["check", "result", "numbers"], rows),
                 **({FINDINGS: [one["finding"] for one in failed]} if failed else {}),
             },
         )
 
     return preflight
+
+
+def _said(one: Mapping[str, Any]) -> str:
+    if not one["passed"]:
+        return one["finding"]["error"]
+    return f"passed: {one['remark']}" if one["remark"] is not None else "passed"
+
+
+def _numbers(evidence: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in evidence.items())
 
 
 def passed_in(context: dg.AssetExecutionContext, place: "RecipePlace") -> bool:

@@ -43,6 +43,11 @@ class Facts:
     cores: int
 
     @property
+    def workers_here(self) -> int | None:
+        """Workers that share this machine; None where a cluster places them on machines that are not known here."""
+        return None if self.environment.launcher.kind == "ray" else self.workers
+
+    @property
     def training(self) -> Training:
         return self.recipe.training
 
