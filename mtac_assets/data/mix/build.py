@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mtac_assets.data.features import require_stamped
@@ -210,8 +209,9 @@ def _write_index(folder: Path, source: str, selection: Selection) -> str:
             stop = start + len(names)
             columns = [names, part[start:stop].dictionary_decode(), pa.array(place[start:stop])]
             writer.write_table(pa.table(columns, schema=_INDEX_SCHEMA))
-            lengths.update(pc.binary_length(names).to_numpy().astype("<i8").tobytes())
-            written.update(b"".join(names.cast(pa.binary()).to_pylist()))
+            encoded = names.cast(pa.binary()).to_pylist()
+            lengths.update(np.array([len(name) for name in encoded], dtype="<i8").tobytes())
+            written.update(b"".join(encoded))
             start = stop
     parts = hashlib.sha256(selection.part.astype("<i8").tobytes())
     return digest_json([lengths.hexdigest(), written.hexdigest(), parts.hexdigest()])
