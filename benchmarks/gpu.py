@@ -1,7 +1,8 @@
 """`make bench-gpu`: GPT-2 124M on one GPU through the trainer's own step. Without a GPU it says so and measures nothing.
 
 Utilisation counts 6 N + 12 L d T operations a token against the device's peak in bfloat16. The cost of determinism is the same loop
-with and without deterministic algorithms; digests are those of two whole runs.
+as torch comes, with no flag and no variable of determinism set; digests are those of two whole runs. The preflight's estimate of
+memory is for the same recipe.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from benchmarks.figure import Figure
 
@@ -30,6 +32,7 @@ def measure() -> list[Figure]:
         return []
     compiled = os.environ.get("MTAC_BENCH_COMPILE", "1") == "1"
     runs = {name: _run(name, compiled) for name in ("deterministic", "again", "free")}
+    eager = _run("memory", False)
     own, detail = runs["deterministic"], f"GPT-2 124M, {BATCH} x {LENGTH} tokens, {'compiled' if compiled else 'eager'}"
     return [
         Figure("GPU throughput", own["tokens_per_second"], "tokens/s", detail=detail),
@@ -44,11 +47,21 @@ def measure() -> list[Figure]:
         ),
         Figure("GPU digests of two runs equal", float(own["digest"] == runs["again"]["digest"]), "", at_least=1.0),
         Figure("GPU peak memory", own["peak_bytes"] / 2**30, "GiB", detail=detail),
+        Figure(
+            "GPU memory, estimated before against measured peak",
+            eager["estimated_bytes"] / eager["peak_bytes"],
+            at_least=0.85,
+            at_most=1.15,
+            detail=f"the preflight's estimate against max_memory_allocated ({eager['peak_bytes'] / 2**30:.1f} GiB) of two steps, not compiled",
+        ),
     ]
 
 
-def _run(way: str, compiled: bool) -> dict[str, float | str]:
-    environment = {**os.environ, "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+def _run(way: str, compiled: bool) -> dict[str, Any]:
+    """One process. `free`: nothing that `establish` or the launcher sets for the sake of equal bits."""
+    environment = {name: value for name, value in os.environ.items() if name != "CUBLAS_WORKSPACE_CONFIG"}
+    if way != "free":
+        environment["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
     arguments = [sys.executable, "-m", "benchmarks.gpu", way, str(int(compiled))]
     done = subprocess.run(arguments, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
@@ -61,6 +74,7 @@ def work(way: str, compiled: bool) -> None:
     from mtac_assets.training.determinism import establish
     from mtac_assets.training.loop import train_step
     from mtac_assets.training.models import gpt
+    from mtac_assets.training.preflight.memory import estimate
     from mtac_assets.training.schedule import Schedule
     from mtac_assets.training.state import TrainingState
     from mtac_assets.training.tasks.language import next_token_loss
@@ -72,9 +86,10 @@ def work(way: str, compiled: bool) -> None:
         gradient_clip=1.0, precision="bfloat16", device="cuda", threads=4, compile=compiled,
         checkpoint_every_steps=1000,
     )  # fmt: skip
-    establish(training)
     if way == "free":
-        torch.use_deterministic_algorithms(False)
+        torch.set_num_threads(training.threads)
+    else:
+        establish(training)
     schema = TokenSchema(VOCABULARY, LENGTH, 0, {})
     model = gpt.build(schema, dict(SETTINGS))
     model.initialise(1)
@@ -95,15 +110,16 @@ def work(way: str, compiled: bool) -> None:
             return next_token_loss(model, batch[0])
 
     task = Task()
-    for step in range(WARM):
+    warm, steps = (1, 1) if way == "memory" else (WARM, STEPS)
+    for step in range(warm):
         train_step(state, task, training, step)  # type: ignore[arg-type]
     torch.cuda.synchronize()
     began = time.perf_counter()
-    for step in range(WARM, WARM + STEPS):
+    for step in range(warm, warm + steps):
         train_step(state, task, training, step)  # type: ignore[arg-type]
     torch.cuda.synchronize()
     seconds = time.perf_counter() - began
-    rate = STEPS * BATCH * LENGTH / seconds
+    rate = steps * BATCH * LENGTH / seconds
     count = sum(parameter.numel() for parameter in model.parameters())
     flops = gpt.flops_per_token(count, gpt.Settings(**SETTINGS), LENGTH)
     print(
@@ -114,6 +130,7 @@ def work(way: str, compiled: bool) -> None:
                 "utilisation": rate * flops / PEAK,
                 "digest": weights_digest(state.weights())[0],
                 "peak_bytes": torch.cuda.max_memory_allocated(),
+                "estimated_bytes": estimate(schema, SETTINGS, training, 1).peak,
             }
         )
     )

@@ -11,13 +11,12 @@ import numpy as np
 from benchmarks.figure import Figure, interleaved, median_seconds, timed
 
 BATCH = 65_536
-STEP_BATCH = 64  # sequences of a step
-STEP_SECONDS = 0.25  # a step of a ten-million-parameter network with so many sequences of 256 on one core takes longer
+SOURCE_TOKENS = 2_000_000  # of each of three sources of the written set
 VOCABULARY = 4096
 
 
 def measure() -> list[Figure]:
-    return [*_sampler(), *_packing()]
+    return [*_sampler(), _drawing(), *_packing()]
 
 
 def _sampler() -> list[Figure]:
@@ -27,7 +26,6 @@ def _sampler() -> list[Figure]:
     rows = (10**6, 5 * 10**7, 10**9)
     schedule = Schedule(1, ("a", "b", "c"), rows, Interleave.of({0: (3, 4, 1), 10**7: (1, 6, 1)}))
     seconds = median_seconds(lambda: schedule.indices(10**11, BATCH), 9)
-    step = median_seconds(lambda: schedule.indices(10**9, STEP_BATCH), 51)
     before = _resident()
     for power in range(6, 13):
         schedule.indices(10**power, BATCH)
@@ -51,19 +49,82 @@ def _sampler() -> list[Figure]:
             detail=f"peak resident memory; batches of {BATCH:,}, and a row looked up backwards at each power of ten",
         ),
         Figure(
-            "drawing the sequences of a step",
-            100 * step / STEP_SECONDS,
-            "% of a step",
-            at_most=1,
-            detail=f"{1e6 * step:.0f} µs for {STEP_BATCH} sequences, against a step of {STEP_SECONDS} s",
-        ),
-        Figure(
             "opening a stream",
             1000 * opening,
             "ms",
             detail=f"weights 3:4:1; with the longest period allowed (65,536) {1000 * longest:.0f} ms",
         ),
     ]
+
+
+def _drawing() -> Figure:
+    """Sequences of a step from a written set, tokens and all, against the trainer's step on the same ones, both on one core now."""
+    import torch
+
+    from benchmarks.language import BATCH as SEQUENCES
+    from benchmarks.language import LENGTH, MICRO, SETTINGS
+    from mtac_assets.data.mix.stream import open_stream
+    from mtac_assets.spec.language import LanguageTraining
+    from mtac_assets.training.loop import train_step
+    from mtac_assets.training.models import gpt
+    from mtac_assets.training.schedule import Schedule
+    from mtac_assets.training.state import TrainingState
+    from mtac_assets.training.tasks.language import next_token_loss
+    from mtac_assets.training.tokens import TokenSchema
+
+    torch.set_num_threads(1)
+    training = LanguageTraining(
+        seed=1, batch_size=SEQUENCES, micro_batch_size=MICRO, optimizer="adamw", learning_rate=1e-3,
+        precision="float32", device="cpu", threads=1, checkpoint_every_steps=1000,
+    )  # fmt: skip
+    model = gpt.build(TokenSchema(VOCABULARY, LENGTH, 0, {}), dict(SETTINGS))
+    model.initialise(1)
+    state = TrainingState(model.train(), training)
+    with tempfile.TemporaryDirectory() as folder:
+        stream = open_stream(_written(Path(folder), LENGTH, SEQUENCES), 1)
+        tokens = torch.from_numpy(stream.rows(0, SEQUENCES)[0])
+
+        class Task:
+            schedule = Schedule.of(training, None, 100)
+
+            def micro_batches(self, step: int, first: int, count: int) -> list[tuple[torch.Tensor, ...]]:
+                return [(part,) for part in tokens[first * MICRO : (first + count) * MICRO].split(MICRO)]
+
+            def loss(self, model: torch.nn.Module, batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
+                return next_token_loss(model, batch[0])
+
+        steps, places = iter(range(100)), iter(range(0, 10**9, 999_983 * SEQUENCES))
+        train_step(state, Task(), training, next(steps))  # type: ignore[arg-type]
+        step = median_seconds(lambda: train_step(state, Task(), training, next(steps)), 5)  # type: ignore[arg-type]
+        drawn = median_seconds(lambda: stream.rows(next(places), SEQUENCES), 51)
+    return Figure(
+        "drawing the sequences of a step",
+        100 * drawn / step,
+        "% of a step",
+        at_most=1,
+        detail=f"{1e6 * drawn:.0f} µs for {SEQUENCES} x {LENGTH} tokens at places far apart of a written set, three sources; "
+        f"the step took {step:.3f} s ({sum(one.numel() for one in model.parameters()) / 1e6:.1f} M parameters, one core)",
+    )
+
+
+def _written(folder: Path, length: int, sequences: int) -> Path:
+    """A training set of random tokens, as the data floor writes one."""
+    import json
+
+    from mtac_assets.data.mix.folder import KIND, MANIFEST, SCHEMA_VERSION, array_name, rows_in
+
+    random, weights = np.random.default_rng(1), {"a": 3, "b": 4, "c": 1}
+    for name in weights:
+        tokens = random.integers(0, VOCABULARY, SOURCE_TOKENS).astype("<u2")
+        np.save(folder / array_name("train", name, "tokens"), tokens)
+    rows = rows_in(SOURCE_TOKENS, length)
+    manifest = {
+        "schema_version": SCHEMA_VERSION, "kind": KIND, "sequence_length": length, "batch_size": sequences,
+        "steps": 100, "sources": [{"name": name, "rows": rows} for name in weights],
+        "mix": {"stages": [{"from_step": 0, "weights": weights}]},
+    }  # fmt: skip
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    return folder
 
 
 def _packing() -> list[Figure]:
@@ -108,7 +169,7 @@ def _packing() -> list[Figure]:
         Figure(
             "packing against the library's encoding without places",
             fast,
-            detail="what packing itself is built on; the rest is writing, digests and Python's lists of tokens",
+            detail="what packing itself is built on, no target: writing, digests and Python's lists are a fiftieth of its CPU time",
         ),
         Figure("scoring", share / scored / 1e6, "MB/s", detail="all scores and the signature, one core"),
     ]

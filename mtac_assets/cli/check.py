@@ -60,7 +60,7 @@ def check(
             findings.extend(error.findings)
     raise_all(MtacError, dict.fromkeys(findings))  # two recipes may share a broken dataset
     if workers is not None or device is not None:
-        return _before_training(project, recipe, overrides, moment, workers or 1, device, json)
+        return _before_training(project, recipe, overrides, moment, workers, device, json)
     if json:
         output.emit({"schema_version": 1, "checked": list(loads), "errors": []})
     else:
@@ -74,11 +74,12 @@ def _before_training(
     recipe: str | None,
     overrides: list[str] | None,
     moment: date | None,
-    workers: int,
+    workers: int | None,
     device: str | None,
     json: bool,
 ) -> int:
     """The preflight of one recipe: every check with its numbers, and what failed with its remedy."""
+    from mtac_assets.data.training_set import find_built
     from mtac_assets.spec.load import load_recipe
     from mtac_assets.training.preflight.facts import facts_of
     from mtac_assets.training.preflight.registry import run
@@ -87,7 +88,10 @@ def _before_training(
         finding = Finding("--workers and --device check one recipe", "mtac check", "a recipe's name", "name it")
         raise MtacError(finding)
     resolved = load_recipe(project, recipe, tuple(overrides or ()), moment)
-    results = run(facts_of(project, resolved, workers=workers, device=device))
+    workers = workers or project.environment.launcher.workers
+    built = find_built(project, resolved) if resolved.is_language else None
+    manifest = built.manifest if built is not None else None
+    results = run(facts_of(project, resolved, workers=workers, device=device, manifest=manifest))
     failed = [result for result in results if result.finding is not None]
     if json:
         checks = [result.document() for result in results]
@@ -97,6 +101,8 @@ def _before_training(
             numbers = ", ".join(f"{name} {_shown(value)}" for name, value in result.evidence.items())
             mark = "[green]ok[/]    " if result.passed else "[bold red]failed[/]"
             output.console().print(f"{mark}  {result.id:<28}{numbers}", soft_wrap=True)
+            if result.remark is not None:
+                output.console().print(f"        {result.remark}", soft_wrap=True, markup=False)
         for result in failed:
             output.console().print(f"\n{result.id}: {result.finding}", soft_wrap=True, markup=False)
     return EXIT_CHECK_FAILED if failed else 0

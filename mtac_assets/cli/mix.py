@@ -14,8 +14,7 @@ from mtac_assets.cli.output import Json
 def mix(recipe: Recipe, overrides: Overrides = None, json: Json = False) -> None:
     """Show the mix of a language model: sources with sizes, shares and filters, tokeniser, stages, near-duplicates."""
     from mtac_assets.data.mix.tree import lines
-    from mtac_assets.data.training_set import KEY_DIGITS, find
-    from mtac_assets.provenance.keys import language_keys
+    from mtac_assets.data.training_set import find_built
     from mtac_assets.spec.errors import Finding, MtacError
 
     project, resolved = resolve(recipe, None, overrides)
@@ -24,8 +23,7 @@ def mix(recipe: Recipe, overrides: Overrides = None, json: Json = False) -> None
             f"{resolved.name} learns from rows", resolved.folder_name, "a recipe with a `mix`", "name another"
         )
         raise MtacError(finding)
-    key = language_keys(project, resolved).training_set
-    found = find(project.state.training_sets / key[:KEY_DIGITS], key, project.state.cache) if key is not None else None
+    found = find_built(project, resolved)
     if found is None:
         finding = Finding("its mix is not built yet", resolved.name, "a training set", f"mtac run {resolved.name}")
         raise MtacError(finding)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,6 +44,29 @@ def json_wanted() -> bool:
 def emit(document: Mapping[str, Any]) -> None:
     """The command's one JSON document. NaN would not be JSON and is refused here as everywhere."""
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def emit_streamed(document: Mapping[str, Any]) -> None:
+    """The same for a document with `Streamed` arrays, written as it is made."""
+    for part in json.JSONEncoder(indent=2, ensure_ascii=False, allow_nan=False).iterencode(document):
+        sys.stdout.write(part)
+    sys.stdout.write("\n")
+
+
+class Streamed(list[Any]):
+    """An array of a JSON document whose values are made while they are written, and not kept. To be read once."""
+
+    def __init__(self, values: Iterable[Any]) -> None:
+        super().__init__()
+        self._values = iter(values)
+        self._first = list(islice(self._values, 1))
+
+    def __bool__(self) -> bool:
+        return bool(self._first)
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from self._first
+        yield from self._values
 
 
 def console() -> Console:

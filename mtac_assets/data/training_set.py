@@ -32,7 +32,17 @@ if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
     from mtac_assets.spec.resolved import ResolvedRecipe
 
-__all__ = ["FeatureSchema", "LoadedSplit", "TrainingSet", "TrainingSetError", "build", "encode", "find", "load_split"]
+__all__ = [
+    "FeatureSchema",
+    "LoadedSplit",
+    "TrainingSet",
+    "TrainingSetError",
+    "build",
+    "encode",
+    "find",
+    "find_built",
+    "load_split",
+]
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -78,6 +88,12 @@ def build(project: Project, resolved: ResolvedRecipe, data_dir: Path | None = No
     key = derived.training_set_key(project, resolved, reader.feature_keys)
     assert key is not None, "open_parts has computed every day's features"
     return _built(project, key, lambda folder: _write(folder, reader, key, days))
+
+
+def find_built(project: Project, resolved: ResolvedRecipe) -> TrainingSet | None:
+    """The intact training set of a recipe of texts, as its code and data stand; None where it is not built."""
+    key = derived.language_keys(project, resolved).training_set
+    return find(project.state.training_sets / key[:KEY_DIGITS], key, project.state.cache) if key is not None else None
 
 
 def _build_tokens(project: Project, resolved: ResolvedRecipe, data_dir: Path | None) -> TrainingSet:

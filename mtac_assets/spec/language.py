@@ -13,11 +13,12 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from mtac_assets.spec.fields import Count, Name, Seed, Share, Spec
+from mtac_assets.spec.fields import TASK_PATTERN, Count, Name, Seed, Share, Spec
 from mtac_assets.spec.ratios import Ratio
 from mtac_assets.spec.recipe import ChampionGate, Evaluation, Gates, Model, Recipe, Training, Triggers
 
 LANGUAGE_MODELS = ("gpt",)
+TASKS = ("arithmetic", "python_parses")
 SCORES = ("length", "repetition", "compression", "english", "near_duplicates")
 
 Score = Literal["length", "repetition", "compression", "english", "near_duplicates"]
@@ -123,6 +124,10 @@ class LanguageEvaluation(Evaluation):
     baselines: ClassVar[tuple[()]] = ()
     min_slice_rows: ClassVar[None] = None
     bootstrap: DocumentBootstrap = Field(default_factory=DocumentBootstrap, description="How the intervals are drawn.")
+    suite: tuple[Annotated[str, Field(pattern=TASK_PATTERN)], ...] = Field(
+        default=TASKS,
+        description=f"Tasks scored by code: built in ({', '.join(TASKS)}), or module:function in the recipe's folder.",
+    )
 
 
 class LanguageThreshold(Spec):

@@ -9,7 +9,9 @@ from math import lcm
 from mtac_assets.spec.checks import Check, Problem, repeated, rule, unknown
 from mtac_assets.spec.language import (
     LANGUAGE_MODELS,
+    TASKS,
     DocumentSplit,
+    LanguageEvaluation,
     LanguageGates,
     LanguageModel,
     LanguageTraining,
@@ -184,6 +186,18 @@ def _model_known(model: LanguageModel) -> Iterator[Problem]:
         expected = f"one of: {', '.join(LANGUAGE_MODELS)}; or module:function in the recipe's folder"
         remedy = f"write `{guess}`" if guess else "write one of them"
         yield Problem(("model", "kind"), f"no language model is called `{model.kind}`", expected, remedy)
+
+
+@rule(CHECKS, "evaluation")
+def _suite(evaluation: LanguageEvaluation) -> Iterator[Problem]:
+    path: FieldPath = ("evaluation", "suite")
+    yield from repeated(path, evaluation.suite)
+    for position, name in enumerate(evaluation.suite):
+        if ":" not in name and name not in TASKS:
+            guess = closest(name, TASKS)
+            expected = f"one of: {', '.join(TASKS)}; or module:function in the recipe's folder"
+            remedy = f"write `{guess}`" if guess else "write one of them"
+            yield Problem((*path, position), f"no task is called `{name}`", expected, remedy)
 
 
 @rule(CHECKS, "gates", "mix")

@@ -48,7 +48,7 @@ def read_recipe(
     validated = validate(shape, document, checks_of(shape))
     findings += of_other_shape(document, validated.findings)
     findings += name_matches(document, path.parent.name, "folder")
-    wrong, modules = _functions(project, document, _FUNCTIONS, path.parent)
+    wrong, modules = _functions(project, document, function_paths(document.data), path.parent)
     findings += wrong
     named, wrong, of_datasets = _datasets(project, document)
     findings += wrong
@@ -111,6 +111,13 @@ def dataset_names(data: Any) -> Iterator[tuple[FieldPath, str]]:
         if isinstance(name, str) and name not in seen:
             seen.add(name)
             yield path, name
+
+
+def function_paths(data: Any) -> list[FieldPath]:
+    """Where a recipe may name a function of its folder."""
+    suite = yaml.value_at(data, ("evaluation", "suite"))
+    count = len(cast("list[Any]", suite)) if isinstance(suite, list) else 0
+    return [*_FUNCTIONS, *(("evaluation", "suite", position) for position in range(count))]
 
 
 def _as_of(window: Window | None, as_of: date | None, named: Sequence[Named], display: str) -> list[Finding]:

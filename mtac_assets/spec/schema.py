@@ -148,6 +148,7 @@ def _text(node: Mapping[str, Any]) -> str:
         fields.FUNCTION_PATTERN: "module:function",
         fields.OWNER_PATTERN: "team:NAME or an e-mail address",
         fields.MODEL_PATTERN: "the name of a built-in model, or module:function",
+        fields.TASK_PATTERN: "the name of a built-in task, or module:function",
         ratios.RATIO_PATTERN: "a fraction such as 3/8",
         fields.VARIABLE_PATTERN: "the name of an environment variable",
     }

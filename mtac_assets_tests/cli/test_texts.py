@@ -31,11 +31,17 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     ingest_texts(made)
     for name in made.datasets():
         version(made, name, ["all"])
-    resolved = load_recipe(made, "small_lm")
-    folder = made.state.models / declare(made, resolved).model_id("small_lm")
-    train(made, resolved, folder, "run")
-    record_model(made, resolved, folder, None)
+    trained(made)
     return made
+
+
+def trained(project: Project, *overrides: str) -> str:
+    """A model trained and recorded; its ID."""
+    resolved = load_recipe(project, "small_lm", overrides)
+    model_id = declare(project, resolved).model_id("small_lm")
+    train(project, resolved, project.state.models / model_id, "run")
+    record_model(project, resolved, project.state.models / model_id, None)
+    return model_id
 
 
 @pytest.fixture
@@ -64,6 +70,20 @@ def test_mix_shows_what_is_built_and_says_where_nothing_is(ask: Any, project: Pr
     assert "not built yet" in other["errors"][0]["error"]
 
 
+def test_check_judges_a_training_by_what_is_built_and_exits_1_where_it_cannot_end_well(ask: Any, project: Project):
+    sound, found = ask("check", "small_lm", "--workers", "2", "--device", "cpu")
+    checks = {one["id"]: one for one in found["checks"]}
+    assert (sound, found["workers"]) == (0, 2)
+    manifest = training_set.build(project, load_recipe(project, "small_lm")).manifest
+    available = {one["name"]: one["tokens"] for one in manifest["sources"]}
+    assert checks["data.tokens"]["evidence"]["available"] == available
+    code, found = ask("check", "small_lm", "--workers", "64", "--device", "h100")
+    refused = {one["id"]: one["finding"] for one in found["checks"] if not one["passed"]}
+    assert code == 1
+    assert set(refused) == {"batch.workers", "device.kind"}
+    assert all(finding["remedy"] for finding in refused.values())
+
+
 def test_samples_of_a_step_and_where_their_documents_went(ask: Any):
     _, models = ask("models")
     (model_id,) = [model["model_id"] for model in models["models"]]
@@ -88,9 +108,12 @@ def test_what_no_model_has_is_said(ask: Any):
         assert found["errors"]
 
 
-def test_a_training_set_that_is_gone_is_built_again_and_one_that_cannot_be_is_refused(ask: Any, project: Project):
+def test_a_training_set_that_is_gone_is_built_again_and_one_that_cannot_be_is_told_as_unknown(
+    ask: Any, project: Project
+):
     import shutil
 
+    other_id = trained(project, "mix.tokens=1100")
     resolved = load_recipe(project, "small_lm")
     folder = training_set.build(project, resolved).folder
     before = ask("where-used", "code:code-001")
@@ -103,9 +126,12 @@ def test_a_training_set_that_is_gone_is_built_again_and_one_that_cannot_be_is_re
         source.write_text(text.replace("range(80)", "range(81)"))
         ingest_texts(project)
         code, found = ask("where-used", "code:code-001")
-        assert code == 2
-        assert "today's code and data give" in found["errors"][0]["error"]
-        assert "check out refs/mtac/models/" in found["errors"][0]["remedy"]
+        assert code == 1, "of one model it cannot be told"
+        answers = {model["model_id"]: model for model in found["models"]}
+        (unknown,) = [model["unknown"] for model in answers.values() if "unknown" in model]
+        assert "today's code and data give" in unknown[0]["error"]
+        assert "check out refs/mtac/models/" in unknown[0]["remedy"]
+        assert answers[other_id]["part"] == "train", "of the other one it can"
     finally:
         source.write_text(text)
         ingest_texts(project)

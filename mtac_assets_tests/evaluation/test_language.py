@@ -11,18 +11,28 @@ import numpy as np
 import pytest
 import torch
 
+from mtac_assets.data.features_view import FeatureError
 from mtac_assets.data.mix.folder import TokenFolder
+from mtac_assets.evaluation.errors import EvaluationError
 from mtac_assets.evaluation.language.evaluate import judge, overlap
 from mtac_assets.evaluation.language.losses import DocumentLosses, document_losses, unigram_losses
 from mtac_assets.evaluation.language.metrics import measure
 from mtac_assets.evaluation.language.page import draw, language_page
-from mtac_assets.evaluation.language.suite import TASKS, parses, wilson
+from mtac_assets.evaluation.language.suite import TASKS, parses, tasks_of, wilson
 from mtac_assets.spec.language import DocumentBootstrap, LanguageRecipe
 from mtac_assets.spec.resolved import ResolvedRecipe
 from mtac_assets.training.errors import PackInvalid
 from mtac_assets.training.text_model import TextModel, load
 from mtac_assets_tests.training.tiny_set import Job
 from mtac_assets_tests.training.tiny_tokens import LANGUAGE_RECIPE, write_token_set
+
+OWN_TASK = """
+from mtac_assets.evaluation.language.suite import Item, SuiteTask
+
+
+def writes():
+    return SuiteTask("Writes something", 3, tuple(Item(prompt, lambda answer: bool(answer.strip())) for prompt in "ab"))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +136,14 @@ def test_the_interval_of_a_share_holds_it(right):
     assert 0 <= low <= right / 40 <= high <= 1
 
 
+def test_a_task_that_gives_none_is_refused_by_its_name(tmp_path):
+    (tmp_path / "tasks.py").write_text("def nothing():\n    return None\n")
+    with pytest.raises(EvaluationError, match="tasks:nothing gave NoneType"):
+        tasks_of(["tasks:nothing"], tmp_path)
+    with pytest.raises(FeatureError, match=r"tasks.py defines no function other"):
+        tasks_of(["tasks:other"], tmp_path)
+
+
 def test_weights_that_answer_otherwise_are_refused(made, tmp_path):
     import shutil
 
@@ -150,11 +168,15 @@ def test_the_page_and_the_picture_say_what_was_measured(made, folder, tmp_path):
         def decode(self, tokens):
             return " ".join(map(str, tokens)) + "\n"
 
-    recipe = LanguageRecipe.model_validate(LANGUAGE_RECIPE, strict=False)
-    resolved = ResolvedRecipe.of(recipe, None, made.folder, "defs/tiny", (), None)
+    (tmp_path / "tasks.py").write_text(OWN_TASK)
+    asked = LANGUAGE_RECIPE | {"evaluation": {"suite": ["python_parses", "tasks:writes"]}}
+    recipe = LanguageRecipe.model_validate(asked, strict=False)
+    resolved = ResolvedRecipe.of(recipe, None, tmp_path, "defs/tiny", (), None)
     document, scores = judge(resolved, made.out, folder, Numbers())
     assert scores.num_rows == document["test"]["rows"] == 30
-    assert set(document["suite"]) == {"arithmetic", "python_parses"}
+    assert list(document["suite"]) == ["python_parses", "tasks:writes"]
+    own = document["suite"]["tasks:writes"]
+    assert (own["title"], own["items"], own["value"]) == ("Writes something", 2, 1.0)
     whole = document | {
         "schema_version": 1, "model_id": "tiny_lm-1", "recipe": "tiny_lm", "description": "", "owner": None,
         "created_at": "2026-01-01T00:00:00", "fingerprint": "f", "weights_digest": "w", "code_commit": None,
@@ -163,5 +185,10 @@ def test_the_page_and_the_picture_say_what_was_measured(made, folder, tmp_path):
     page = language_page(whole)
     assert "It has learned what follows what" in page
     assert f"{document['metrics']['bits_per_byte']['value']:.3f}" in page
+    assert "Writes something" in page
+    assert len(document["samples"]) == 4
+    for sample in document["samples"]:
+        assert sample["written"].strip()
+        assert f"{sample['prompt']}<strong>{sample['written']}</strong>" in page
     assert draw(whole, tmp_path) == ["bits_per_byte.png"]
     json.dumps(document, allow_nan=False)

@@ -87,3 +87,21 @@ def test_near_duplicates_across_the_split_block_the_model(project: Project) -> N
         run(
             project, assets=("model",)
         )  # the training set is there now, so no check runs; the model refuses all the same
+
+
+@pytest.mark.slow
+def test_a_training_that_cannot_end_well_is_refused_by_the_run_that_builds_the_set_and_by_the_next(
+    project: Project,
+) -> None:
+    """The second run has nothing to build, so no check of the training set runs in it."""
+    recipe = project.recipes()["small_lm"]
+    recipe.write_text(RECIPE.replace("every_steps: 20", "every_steps: 5000"))
+    with pytest.raises(CheckFailed, match="a checkpoint every 5,000 steps"):
+        run(project, assets=(*PREPARED, "model"))
+    assert [step.asset for step in plan(project, load_recipe(project, "small_lm")).steps] == [
+        "small_lm/model",
+        "small_lm/report",
+    ]
+    with pytest.raises(CheckFailed, match="a checkpoint every 5,000 steps"):
+        run(project, assets=("model",))
+    assert not project.state.models.exists()

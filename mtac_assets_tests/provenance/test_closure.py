@@ -9,6 +9,8 @@ import pytest
 
 from mtac_assets.provenance.closure import ClosureError, closure_of, closure_of_recipe, loaded_outside_closure
 from mtac_assets.provenance.identity import compare
+from mtac_assets.spec.load import load_recipe
+from mtac_assets_tests.texts import RECIPE, make_texts
 
 
 def leaves(shop: Any) -> dict[str, str]:
@@ -116,6 +118,21 @@ def test_a_module_loaded_from_outside_the_closure_is_named(shop: Any) -> None:
 
     loaded = {name: module(name) for name in ("shop.calendar", "shop.web")}
     assert loaded_outside_closure(shop.project, shop.resolve(), loaded) == ["shop.web"]
+
+
+def test_a_task_of_ones_own_counts_as_the_code_that_it_is(tmp_path: Any) -> None:
+    asked = RECIPE + 'evaluation: {suite: ["tasks:poem"]}\n'
+    project = make_texts(tmp_path, asked)
+    file = project.recipes()["small_lm"].parent / "tasks.py"
+    file.write_text("def poem():\n    return 1\n")
+
+    def counted() -> dict[str, str]:
+        return dict(closure_of_recipe(project, load_recipe(project, "small_lm")).leaves)
+
+    before = counted()
+    file.write_text("def poem():\n    return 2\n")
+    (change,) = compare(before, counted())
+    assert change.leaf.endswith("defs/small_lm/tasks.py::poem")
 
 
 def test_a_file_that_is_no_python_is_refused_with_its_line(shop: Any) -> None:

@@ -82,6 +82,13 @@ def test_the_example_is_sound_and_keeps_its_ratios_exactly():
     assert recipe.training.epochs is None
 
 
+def test_a_task_that_nobody_knows_is_answered_with_the_one_meant():
+    (found,) = findings(evaluation={"suite": ["python_parse", "arithmetic", "tasks:own"]})
+    assert found == "recipe (evaluation.suite.0) | no task is called `python_parse` | write `python_parses`"
+    (found,) = findings(evaluation={"suite": ["arithmetic", "arithmetic"]})
+    assert "evaluation.suite" in found
+
+
 def test_a_resolved_recipe_of_texts_reads_back_to_itself(tmp_path: Path):
     recipe = LanguageRecipe.model_validate_json(json.dumps(RECIPE))
     resolved = ResolvedRecipe.of(recipe, None, tmp_path / "defs/small_lm", "defs/small_lm", (), None)

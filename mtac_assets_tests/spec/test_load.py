@@ -363,3 +363,44 @@ def test_what_is_no_document_is_a_finding(project: Project, tmp_path: Path, text
     path = tmp_path / "recipe.json"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     findings(lambda: load_resolved(path, project))
+
+
+TEXTS = """
+schema_version: 1
+name: small_lm
+mix:
+  tokens: 4000
+  sequence_length: 16
+  sources:
+    prose: {dataset: prose, kind: real, ratio: 1/2}
+    code: {dataset: prosa, kind: real, ratio: 1/2}
+tokenizer: {kind: byte_bpe, vocabulary_size: 400, trained_on: [prose]}
+split: {validate_share: 0.1, test_share: 0.1, seed: 3}
+model: {kind: gpt, settings: {layers: 1, width: 16, heads: 1}}
+evaluation: {suite: [arithmetic, "tasks:poems"]}
+training:
+  {seed: 7, batch_size: 8, micro_batch_size: 4, optimizer: adamw, learning_rate: 1e-3, precision: float32, device: cpu, threads: 1,
+   checkpoint_every_steps: 20}
+"""
+
+
+def test_a_mix_that_names_a_dataset_and_a_task_that_nobody_wrote_is_told_of_both(project: Project):
+    folder = project.root / "team" / "defs"
+    for name, content in {
+        "prose/dataset.yaml": "schema_version: 1\nname: prose\nsource: {kind: documents, function: source:documents}\n"
+        "partitions: {kind: none}\nkey: [document]\n"
+        "contract: {schema: contract:schema, max_quarantined: 0, rows: {min: 1, max: 100}}\n",
+        "prose/contract.py": "schema = object\n",
+        "prose/source.py": "def documents(): ...\n",
+        "small_lm/recipe.yaml": TEXTS,
+        "small_lm/tasks.py": "def poem(): ...\n",
+    }.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(content)
+    told = {finding.error: finding for finding in findings(lambda: check_recipe(project, "small_lm"))}
+    assert set(told) == {"no dataset is called `prosa`", "team/defs/small_lm/tasks.py defines no `poems`"}
+    assert told["no dataset is called `prosa`"].remedy == "write `prose`"
+    assert "recipe.yaml:9" in told["no dataset is called `prosa`"].where
+    recipe = folder / "small_lm" / "recipe.yaml"
+    recipe.write_text(TEXTS.replace("prosa", "prose").replace("poems", "poem"))
+    assert check_recipe(project, "small_lm").evaluation.suite == ("arithmetic", "tasks:poem")

@@ -5,6 +5,7 @@ Belongs here: the order of these, and the manifest. Each of them is a module of 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,10 +80,11 @@ def write(folder: Path, prepared: Prepared, key: str, data_dir: Path, inputs: Ma
     """Pack everything into `folder`, the manifest last; the manifest. Raises MixError where a source runs out."""
     recipe, length = prepared.recipe, prepared.recipe.mix.sequence_length
     packed: dict[str, dict[str, Packed]] = {}
+    index: dict[str, str] = {}
     for name, selection in prepared.selections.items():
         batches = read_documents(data_dir, recipe.mix.sources[name].dataset)
         packed[name] = pack(folder, name, batches, selection.part, prepared.tokenizer)
-        _write_index(folder, name, selection)
+        index[name] = _write_index(folder, name, selection)
     rows = {name: rows_in(parts["train"].tokens, length) for name, parts in packed.items()}
     _require_rows(recipe, packed, rows)
     plan = plan_mix(recipe.mix, recipe.training.batch_size, rows)
@@ -102,6 +104,7 @@ def write(folder: Path, prepared: Prepared, key: str, data_dir: Path, inputs: Ma
         "steps": plan.steps,
         "mix": plan.document(),
         "sources": sources,
+        "index": index,
         "near_duplicates": near_duplicates(prepared),
         "inputs": {"data": dict(inputs)},
         "files": {
@@ -116,6 +119,7 @@ def write(folder: Path, prepared: Prepared, key: str, data_dir: Path, inputs: Ma
             "stages": [[stage["from_step"], stage["weights"]] for stage in document["mix"]["stages"]],
             "sources": {entry["name"]: entry["digest"] for entry in sources},
             "validate": {entry["name"]: entry["validate"]["digest"] for entry in sources},
+            "index": index,  # so that equal texts under other names are another set: `trace` answers by name
         }
     )
     write_json(folder / MANIFEST, document)
@@ -190,21 +194,27 @@ def _source(recipe: LanguageRecipe, selection: Selection, parts: Mapping[str, Pa
     }
 
 
-def _write_index(folder: Path, source: str, selection: Selection) -> None:
-    """Every document of the source with its part and its place there, so that one can be found by its name."""
+def _write_index(folder: Path, source: str, selection: Selection) -> str:
+    """Every document of the source with its part and its place there, so that one can be found by its name; a digest over it."""
     place = np.full(len(selection.part), -1, dtype=np.int64)
     for number in range(len(PARTS)):
         chosen = selection.part == number
         place[chosen] = np.arange(int(chosen.sum()))
     part = pa.DictionaryArray.from_arrays(pa.array(selection.part), pa.array(_PART_NAMES))
     assert len(_PART_NAMES) == LEFT_OUT + 1
+    lengths, written = hashlib.sha256(), hashlib.sha256()  # of the names, in this order whatever the batches
     with pq.ParquetWriter(folder / INDEX.format(source=source), _INDEX_SCHEMA, compression="zstd") as writer:
         start = 0
         for names in _batched(selection):
             stop = start + len(names)
             columns = [names, part[start:stop].dictionary_decode(), pa.array(place[start:stop])]
             writer.write_table(pa.table(columns, schema=_INDEX_SCHEMA))
+            encoded = names.cast(pa.binary()).to_pylist()
+            lengths.update(np.array([len(name) for name in encoded], dtype="<i8").tobytes())
+            written.update(b"".join(encoded))
             start = stop
+    parts = hashlib.sha256(selection.part.astype("<i8").tobytes())
+    return digest_json([lengths.hexdigest(), written.hexdigest(), parts.hexdigest()])
 
 
 _INDEX_SCHEMA = pa.schema([("document", pa.string()), ("part", pa.string()), ("place", pa.int64())])

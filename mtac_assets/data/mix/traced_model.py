@@ -35,12 +35,12 @@ class TracedModel:
 def language_models(project: Project) -> list[str]:
     """IDs of all recorded models that learnt from texts, newest first."""
     found = refs.list_models(project)
-    return [summary.model_id for summary in found if _recipe(project, summary.model_id).is_language]
+    return [summary.model_id for summary in found if recipe_of(project, summary.model_id).is_language]
 
 
 def traced(project: Project, model_id: str) -> TracedModel:
     """A model by its full ID. Raises MixError where it learnt from rows, or its training set cannot be had here any more."""
-    resolved = _recipe(project, model_id)
+    resolved = recipe_of(project, model_id)
     if not resolved.is_language:
         finding = Finding(
             f"{model_id} learnt from rows", model_id, "a model of texts", "mtac show says what it learnt from"
@@ -64,7 +64,8 @@ def traced(project: Project, model_id: str) -> TracedModel:
     return TracedModel(model_id, resolved, folder)
 
 
-def _recipe(project: Project, model_id: str) -> ResolvedRecipe:
+def recipe_of(project: Project, model_id: str) -> ResolvedRecipe:
+    """The recipe that a recorded model was trained by."""
     content = refs.read_model_file(project, model_id, "recipe.json")
     return parse_resolved(content, f"{model_id}/recipe.json", project.root)
 

@@ -22,7 +22,7 @@ from mtac_assets.evaluation.language.losses import DocumentLosses, document_loss
 from mtac_assets.evaluation.language.metrics import measure
 from mtac_assets.evaluation.language.page import draw, language_page
 from mtac_assets.evaluation.language.samples import greedy_samples
-from mtac_assets.evaluation.language.suite import Tokens, run_suite
+from mtac_assets.evaluation.language.suite import Tokens, run_suite, tasks_of
 from mtac_assets.evaluation.report import Report, publish_report
 from mtac_assets.provenance.digest import digest_json
 from mtac_assets.provenance.keys import report_key
@@ -71,6 +71,7 @@ def judge(
     """All that is measured, and the losses of every document."""
     watch = Stopwatch(note)
     settings = resolved.language.evaluation.bootstrap
+    tasks = tasks_of(resolved.language.evaluation.suite, resolved.folder)
     model = load(pack, resolved.folder)
     losses: dict[str, DocumentLosses] = {}
     for source in folder.sources:
@@ -82,7 +83,7 @@ def judge(
     with watch.part("samples", "what it writes"):
         samples = greedy_samples(model, folder, tokenizer)
     with watch.part("suite", "tasks that code can score"):
-        suite = run_suite(model, tokenizer)
+        suite = run_suite(model, tokenizer, tasks)
     document: dict[str, Any] = {
         "kind": "language",
         "metrics": metrics,

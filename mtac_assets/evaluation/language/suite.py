@@ -1,6 +1,7 @@
 """The suite: tasks that code can score. A task is a list of prompts, each with a function that says whether an answer is right.
 
-Two are built in: arithmetic by exact match, and Python that parses. A task of one's own is one more entry in TASKS.
+Two are built in: arithmetic by exact match, and Python that parses. A recipe names those it wants (`evaluation.suite`), and its own as
+`module:function` of its folder: a function without arguments that returns a `SuiteTask`.
 """
 
 from __future__ import annotations
@@ -11,10 +12,14 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from mtac_assets.data.features_view import load_function
+from mtac_assets.evaluation.errors import EvaluationError
+from mtac_assets.spec.errors import Finding
 from mtac_assets.training.text_model import TextModel
 
 SEED = 20_130_101
@@ -90,13 +95,27 @@ def parses(text: str) -> bool:
 
 
 TASKS: Mapping[str, Callable[[], SuiteTask]] = {"arithmetic": arithmetic, "python_parses": python_parses}
+"""The built-in ones; `spec.language.TASKS` has their names."""
 
 
-def run_suite(model: TextModel, tokenizer: Tokens) -> dict[str, dict[str, Any]]:
+def tasks_of(names: Sequence[str], folder: Path) -> dict[str, SuiteTask]:
+    """The tasks that a recipe in `folder` names. Raises FeatureError where there is no such function, EvaluationError where it
+    gives no task with prompts."""
+    found: dict[str, SuiteTask] = {}
+    for name in names:
+        task = TASKS[name]() if name in TASKS else load_function(folder, name, "evaluation.suite")()
+        if not isinstance(task, SuiteTask) or not task.items:
+            gave = f"{type(task).__name__}" if not isinstance(task, SuiteTask) else "a task without prompts"
+            expected = "an evaluation.language.suite.SuiteTask with one prompt or more"
+            raise EvaluationError(Finding(f"{name} gave {gave}", "evaluation.suite", expected, "return one"))
+        found[name] = task
+    return found
+
+
+def run_suite(model: TextModel, tokenizer: Tokens, tasks: Mapping[str, SuiteTask]) -> dict[str, dict[str, Any]]:
     """By task: the share of right answers with a 95 % interval (Wilson, 1927), and the first few answers."""
     found: dict[str, dict[str, Any]] = {}
-    for name, make in TASKS.items():
-        task = make()
+    for name, task in tasks.items():
         answers = [_answer(model, tokenizer, item.prompt, task.tokens) for item in task.items]
         right = [item.right(answer) for item, answer in zip(task.items, answers, strict=True)]
         low, high = wilson(sum(right), len(right))

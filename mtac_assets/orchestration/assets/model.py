@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mtac_assets.orchestration import curve, metadata
+from mtac_assets.orchestration.assets.preflight import passed_in
 from mtac_assets.orchestration.assets.training_set import as_of
 from mtac_assets.orchestration.child import pipes_environment, retried_where_killed
 from mtac_assets.orchestration.errors import as_failure
@@ -104,7 +105,7 @@ def _train(
     from mtac_assets.training.launch import train
 
     if resolved.is_language:
-        _require_mix(place, resolved)
+        _require_checks(context, place, resolved, workers)
     mlflow: MlflowTracking = getattr(context.resources, MLFLOW)
     sealed = (folder / PACK_LIST).is_file()
     out = place.project.state.runs / context.run_id / folder.name if sealed else folder
@@ -135,12 +136,21 @@ def _train(
     return dict(mlflow_metadata(recorder.finish()))
 
 
-def _require_mix(place: "RecipePlace", resolved: "ResolvedRecipe") -> None:
-    """Refuse a mix that breaks its gates, whichever run built it."""
-    from mtac_assets.data.mix.gates import require
-    from mtac_assets.data.training_set import build
+def _require_checks(
+    context: dg.AssetExecutionContext, place: "RecipePlace", resolved: "ResolvedRecipe", workers: int | None
+) -> None:
+    """Refuse a mix that breaks its gates, and a training that cannot end well, whichever run built the training set.
 
-    require(build(place.project, resolved).manifest, resolved.language.gates)
+    Dagster's checks stand before the model in that run alone: one that begins with the model has none of them.
+    """
+    from mtac_assets.data.mix.gates import require as require_mix
+    from mtac_assets.data.training_set import build
+    from mtac_assets.training.preflight.launch import examine, require
+
+    built = build(place.project, resolved)
+    require_mix(built.manifest, resolved.language.gates)
+    if not passed_in(context, place):
+        require(examine(place.project, resolved, workers, built.folder))
 
 
 def _require_same_weights(before: Path, again: Path) -> None:

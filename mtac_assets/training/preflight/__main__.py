@@ -1,6 +1,7 @@
 """`python -m mtac_assets.training.preflight`: check one recipe in a process of its own, for callers that must not load torch.
 
-Writes the results to --out as JSON. Exit codes: 0 all checks passed, 1 some did not, 2 they could not be made.
+Writes to --out as JSON: the results (`checks`), or why they could not be made (`findings`). Exit codes: 0 all checks passed, 1 some
+did not, 2 they could not be made.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ def main(arguments: list[str] | None = None) -> int:
     add = parser.add_argument
     add("--recipe", type=Path, required=True, help="resolved recipe (JSON)")
     add("--workers", type=int, default=1)
-    add("--device", help="what it is checked for; default: this machine")
+    add("--device", help="what it is checked for; default: this machine's CPU, or the environment's launcher.gpu")
     add("--training-set", type=Path, help="folder of the training set, where there is one")
     add("--out", type=Path, required=True, help="file for the results")
     options = parser.parse_args(arguments)
-    project = find_project()
-    manifest = read_json(options.training_set / "manifest.json") if options.training_set is not None else None
     try:
+        project = find_project()
+        manifest = read_json(options.training_set / "manifest.json") if options.training_set is not None else None
         facts = facts_of(
             project,
             load_resolved(options.recipe, project),
@@ -38,9 +39,12 @@ def main(arguments: list[str] | None = None) -> int:
         )
     except MtacError as error:
         print(error, file=sys.stderr, flush=True)
+        findings = [finding.document() for finding in error.findings]
+        write_json(options.out, {"schema_version": 1, "checks": [], "findings": findings})
         return error.exit_code
     results = run(facts)
-    write_json(options.out, {"schema_version": 1, "checks": [result.document() for result in results]})
+    checks = [result.document() for result in results]
+    write_json(options.out, {"schema_version": 1, "checks": checks, "findings": []})
     return 0 if all(result.passed for result in results) else EXIT_CHECK_FAILED
 
 

@@ -1,4 +1,4 @@
-"""Devices by name: memory and peak speed, from their makers' data sheets (dense bfloat16). Utilisation and price are the environment's to say."""
+"""Devices by name: memory and peak speed, from their makers' data sheets (dense bfloat16; float32 where they have none). Utilisation and price are the environment's to say."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ _GPUS = {
     "a100_40gb": (40e9, 312e12),
     "l40s": (48e9, 362e12),
     "l4": (24e9, 121e12),
+    "v100": (32e9, 15.7e12),
+    "t4": (16e9, 8.1e12),
 }
+_WITHOUT_BFLOAT16 = ("v100", "t4")
 NAMES = ("cpu", *_GPUS)
 CPU_PEAK_PER_THREAD = 48e9
 """Of one thread in float32: AVX2, two fused multiply-adds of 8 numbers a cycle, at 1.5 GHz (what a shared core sustains)."""
@@ -40,4 +43,4 @@ def device_of(name: str, threads: int = 1) -> Device | None:
     if name not in _GPUS:
         return None
     memory, peak = _GPUS[name]
-    return Device(name, "cuda", int(memory), peak)
+    return Device(name, "cuda", int(memory), peak, bfloat16=name not in _WITHOUT_BFLOAT16)

@@ -43,6 +43,11 @@ class Facts:
     cores: int
 
     @property
+    def workers_here(self) -> int | None:
+        """Workers that share this machine; None where a cluster places them on machines that are not known here."""
+        return None if self.environment.launcher.kind == "ray" else self.workers
+
+    @property
     def training(self) -> Training:
         return self.recipe.training
 
@@ -59,11 +64,14 @@ def facts_of(
     device: str | None = None,
     manifest: Mapping[str, Any] | None = None,
 ) -> Facts:
-    """Imports torch where the recipe is a language model's. TrainingRefused for a device that nobody knows."""
+    """Imports torch where the recipe is a language model's. `device` None: what the recipe trains on in this environment.
+
+    TrainingRefused for a device that nobody knows, or where nothing says on which GPU.
+    """
     import os
 
     recipe = resolved.recipe
-    found = _device(device, recipe.training)
+    found = _device(device, recipe.training, project.environment)
     schema, steps = _language(resolved, manifest)
     problems: tuple[tuple[str, object, str], ...] = ()
     parameters = memory = flops = None
@@ -143,14 +151,18 @@ def _shareable(training: Training, workers: int) -> bool:
     return power and workers & (workers - 1) == 0 and micro_batches % workers == 0
 
 
-def _device(name: str | None, training: Training) -> Device:
-    chosen = name or ("cpu" if training.device == "cpu" else None)
-    found = None if chosen is None else device_of(chosen, training.threads)
+def _device(name: str | None, training: Training, environment: Environment) -> Device:
+    where = "--device"
+    if name is None and training.device == "cpu":
+        name = "cpu"
+    elif name is None:
+        name, where = environment.launcher.gpu, f"launcher.gpu of the environment {environment.name}"
+    found = None if name is None else device_of(name, training.threads)
     if found is None:
         raise TrainingRefused(
             Finding(
                 f"no device is called `{name}`" if name else "the recipe trains on a GPU, and nothing says on which",
-                "--device",
+                where,
                 f"one of: {', '.join(NAMES)}",
                 "name one of them",
             )

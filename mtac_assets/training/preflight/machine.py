@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from mtac_assets.provenance.usage import SECONDS_AN_HOUR, Usage, price
 from mtac_assets.training.preflight.facts import Facts
 from mtac_assets.training.preflight.registry import Judgement, check
@@ -34,21 +36,25 @@ def kind(facts: Facts, judgement: Judgement) -> None:
 
 @check("device.memory")
 def memory(facts: Facts, judgement: Judgement) -> bool | None:
-    """Peak bytes of tensors of a step against the device's memory. Workers on one CPU share its memory."""
+    """Peak bytes of tensors of a step against the device's memory. Workers on this machine's CPU share its memory."""
     if facts.memory is None:
         return False
     found = facts.memory
-    here = facts.workers if facts.device.kind == "cpu" else 1
-    share = CPU_SHARE if facts.device.kind == "cpu" else GPU_SHARE
-    allowed = int(facts.device.memory * share / here)
     judgement.evidence |= {
         "weights_mib": round(found.weights / MIB, 1),
         "optimizer_mib": round(found.optimizer / MIB, 1),
         "average_mib": round(found.average / MIB, 1),
         "activations_and_gradients_mib": round(found.working / MIB, 1),
         "peak_mib": round(found.peak / MIB, 1),
-        "allowed_mib": round(allowed / MIB, 1),
     }
+    on_cpu = facts.device.kind == "cpu"
+    here = facts.workers_here if on_cpu else 1
+    if here is None:
+        judgement.remark = "Ray places the workers: the memory of its machines is not known here"
+        return None
+    share = CPU_SHARE if on_cpu else GPU_SHARE
+    allowed = int(facts.device.memory * share / here)
+    judgement.evidence["allowed_mib"] = round(allowed / MIB, 1)
     if found.peak > allowed:
         micro, constant = facts.training.micro_batch_size, found.peak - found.working
         room = allowed - constant
@@ -93,8 +99,8 @@ def time(facts: Facts, judgement: Judgement) -> bool | None:
         judgement.fail(
             f"{facts.steps:,} steps of {seconds:.3g} s take {hours:.3g} h, and a run is ended after {limit / 3600:.3g} h",
             "limits.run_seconds of the environment",
-            f"at least {int(seconds * facts.steps) + 1}",
-            "raise the limit, start more workers, or train on fewer tokens",
+            f"at least {math.ceil(seconds * facts.steps)}",
+            "raise the limit to it, start more workers, or train on fewer tokens",
         )
     return None
 
@@ -121,38 +127,53 @@ def disk(facts: Facts, judgement: Judgement) -> bool | None:
         "free_mib": round(facts.free_disk / MIB, 1),
     }
     if needed > facts.free_disk:
-        fitting = max(1, (facts.free_disk - facts.memory.weights) // facts.memory.state - 1)
+        fitting = (facts.free_disk - facts.memory.weights) // facts.memory.state - 1  # segments
+        least = 2 * facts.memory.state + facts.memory.weights
         judgement.fail(
             f"{segments} checkpoints of {facts.memory.state / MIB:,.0f} MiB need {needed / MIB:,.0f} MiB of disk",
             "training.checkpoint_every_steps",
             f"at most {facts.free_disk / MIB:,.0f} MiB, as much as is free",
-            f"write {-(-facts.steps // fitting)} or more, or make room",
+            f"write {-(-facts.steps // fitting)} or more, or make room"
+            if fitting > 0
+            else f"make room: one checkpoint at the least needs {least / MIB:,.0f} MiB",
         )
     return None
 
 
 @check("checkpoint.preemption")
 def preemption(facts: Facts, judgement: Judgement) -> bool | None:
-    """Within the notice before a machine is taken away, a step must end and the state be written."""
+    """Within the notice before a machine is taken away, a step must end and the state be written.
+
+    Else what was learnt since the last checkpoint is lost each time: no interval gives that back, only a longer notice or a shorter step.
+    """
     notice, seconds = facts.environment.limits.preemption_seconds, step_seconds(facts)
     if notice is None or seconds is None or facts.memory is None:
         return False
-    needed = seconds + facts.memory.state / WRITE_BYTES_PER_SECOND
-    judgement.evidence |= {"notice_seconds": notice, "needed_seconds": round(needed, 2)}
+    writing = facts.memory.state / WRITE_BYTES_PER_SECOND
+    needed = seconds + writing
+    every = facts.training.checkpoint_every_steps
+    judgement.evidence |= {
+        "notice_seconds": notice,
+        "needed_seconds": round(needed, 2),
+        "lost_seconds_at_most": round(every * seconds, 1) if needed > notice else 0.0,
+    }
     if needed > notice:
-        every = max(1, int(notice / seconds))
+        workers = facts.workers
+        while workers < facts.micro_batches and seconds * facts.workers / workers + writing > notice:
+            workers *= 2
+        fewer = seconds * facts.workers / workers + writing <= notice
         judgement.fail(
-            f"a step and a checkpoint take {needed:.1f} s, and a machine is taken away after {notice} s",
+            f"a step and a checkpoint take {needed:.3g} s, and a machine is taken away after {notice} s: up to {every:,} steps are lost",
             "limits.preemption_seconds of the environment",
-            f"at least {needed:.0f} s, or checkpoints close enough to lose little",
-            f"write checkpoint_every_steps: {min(every, facts.training.checkpoint_every_steps)}, or use machines with a longer notice",
+            f"at least {math.ceil(needed)} s",
+            f"use machines with a notice of {math.ceil(needed)} s" + (f", or start {workers} workers" if fewer else ""),
         )
     return None
 
 
 @check("determinism.prerequisites")
 def determinism(facts: Facts, judgement: Judgement) -> None:
-    """What must hold for equal bits elsewhere: a cap on instructions, threads that are there."""
+    """What must hold for equal bits elsewhere: a cap on instructions. More threads than cores cost time and move no bit."""
     training = facts.training
     judgement.evidence |= {
         "instruction_set": training.instruction_set,
@@ -167,10 +188,5 @@ def determinism(facts: Facts, judgement: Judgement) -> None:
             "avx2 or avx512",
             "write `instruction_set: avx2`",
         )
-    elif facts.device.name == "cpu" and training.threads * facts.workers > facts.cores:
-        judgement.fail(
-            f"{facts.workers} workers of {training.threads} threads on {facts.cores} cores wait for each other",
-            "training.threads",
-            f"at most {max(1, facts.cores // facts.workers)} each",
-            "start fewer workers here, or place them on more machines",
-        )
+    elif facts.device.kind == "cpu" and training.threads * (facts.workers_here or 0) > facts.cores:
+        judgement.remark = f"{facts.workers} workers of {training.threads} threads on {facts.cores} cores wait for each other: slow, with the same bits"

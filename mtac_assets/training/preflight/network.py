@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from mtac_assets.training.preflight.facts import Facts
 from mtac_assets.training.preflight.registry import Judgement, check
 
@@ -28,14 +30,15 @@ def sequence(facts: Facts, judgement: Judgement) -> bool | None:
     judgement.evidence |= {
         "sequence_length": length,
         "rope_base": base,
-        "longest_wave": round(2 * 3.141592653589793 * base),
+        "longest_wave": round(2 * math.pi * base),
     }
-    if length > 6.283 * base:
+    if length > 2 * math.pi * base:
+        needed = math.ceil(length / (2 * math.pi))
         judgement.fail(
-            f"rows of {length:,} tokens are longer than the longest wave of the rotary positions, {6.283 * base:,.0f}",
+            f"rows of {length:,} tokens are longer than the longest wave of the rotary positions, {2 * math.pi * base:,.0f}",
             "model.settings.rope_base",
-            f"at least {length / 6.283:,.0f}",
-            "raise rope_base, or shorten mix.sequence_length",
+            f"at least {needed:,}",
+            f"write rope_base: {needed} or more, or shorten mix.sequence_length",
         )
     return None
 
@@ -47,7 +50,7 @@ def vocabulary(facts: Facts, judgement: Judgement) -> bool | None:
         return False
     asked = getattr(facts.recipe, "tokenizer").vocabulary_size  # noqa: B009  (only a language recipe has one)
     judgement.evidence |= {"vocabulary_size": facts.schema.vocabulary_size, "asked": asked}
-    if facts.schema.vocabulary_size > asked:
+    if facts.schema.vocabulary_size != asked:
         judgement.fail(
             f"the training set's tokeniser has {facts.schema.vocabulary_size:,} tokens, the recipe asks for {asked:,}",
             "tokenizer.vocabulary_size",

@@ -13,11 +13,15 @@ from mtac_assets.training.preflight.facts import Facts
 
 @dataclass(frozen=True)
 class Result:
-    """`evidence` are the numbers that decided it; `finding` is None where the check passed. `where` is a field of the recipe."""
+    """`evidence` are the numbers that decided it; `finding` is None where the check passed. `where` is a field of the recipe.
+
+    `remark`: what is worth knowing and refuses nothing.
+    """
 
     id: str
     evidence: dict[str, Any]
     finding: Finding | None = None
+    remark: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -25,7 +29,13 @@ class Result:
 
     def document(self) -> dict[str, Any]:
         found = None if self.finding is None else self.finding.document()
-        return {"id": self.id, "passed": self.passed, "evidence": self.evidence, "finding": found}
+        return {
+            "id": self.id,
+            "passed": self.passed,
+            "evidence": self.evidence,
+            "finding": found,
+            "remark": self.remark,
+        }
 
 
 @dataclass
@@ -34,6 +44,7 @@ class Judgement:
 
     evidence: dict[str, Any] = field(default_factory=dict)
     finding: Finding | None = None
+    remark: str | None = None
 
     def fail(self, error: str, where: str, expected: str, remedy: str) -> None:
         self.finding = self.finding or Finding(error, where, expected, remedy)
@@ -62,5 +73,5 @@ def run(facts: Facts) -> tuple[Result, ...]:
     for identifier, function in CHECKS.items():
         judgement = Judgement()
         if function(facts, judgement) is not False:
-            results.append(Result(identifier, judgement.evidence, judgement.finding))
+            results.append(Result(identifier, judgement.evidence, judgement.finding, judgement.remark))
     return tuple(results)

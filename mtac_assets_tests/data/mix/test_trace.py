@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -13,6 +20,7 @@ from mtac_assets.data.mix.trace import find, samples, steps_with
 from mtac_assets.data.training_set import TrainingSet
 from mtac_assets.spec.load import load_recipe
 from mtac_assets.spec.project import Project
+from mtac_assets_tests.texts import SOURCE, ingest_texts, make_texts
 
 SEED = 7
 
@@ -81,9 +89,56 @@ def test_held_out_and_filtered_documents_were_seen_by_no_step(built: TrainingSet
     assert find(built.folder, "code", "nobody", ()) is None
 
 
+def test_equal_texts_under_other_names_are_another_training_set(texts: Project, tmp_path: Path):
+    """Where a document went is answered by name, from a set that is found by its digest."""
+    before = training_set.build(texts, load_recipe(texts, "small_lm")).manifest
+    renamed = make_texts(tmp_path, sums=SOURCE["sums"].replace("sums-", "total-"))
+    ingest_texts(renamed)
+    after = training_set.build(renamed, load_recipe(renamed, "small_lm")).manifest
+    assert [one["digest"] for one in before["sources"]] == [one["digest"] for one in after["sources"]]
+    assert {name for name in before["index"] if before["index"][name] != after["index"][name]} == {"sums"}
+    assert before["digest"] != after["digest"]
+
+
 def test_a_step_that_is_none_is_refused(built: TrainingSet):
     with pytest.raises(ValueError, match="has the steps 0 to"):
         list(samples(built.folder, SEED, built.manifest["steps"]))
+
+
+def test_neither_way_needs_more_memory_for_a_longer_training(built: TrainingSet, tmp_path: Path):
+    """A thousand times the steps, and the last of them: the same few kilobytes."""
+    entry = next(name for name, part in _index(built, "prose").items() if part == "train")
+    peaks: list[tuple[int, int]] = []
+    for times in (1, 1000):
+        folder = tmp_path / str(times)
+        shutil.copytree(built.folder, folder)
+        steps = built.manifest["steps"] * times
+        (folder / "manifest.json").write_text(json.dumps(dict(built.manifest) | {"steps": steps}))
+        use = find(folder, "prose", entry, ())
+        assert use is not None
+        seen = 0
+        with _traced() as peak_of_steps:
+            for _ in steps_with(folder, SEED, use):
+                seen += 1
+        assert seen >= times
+        with _traced() as peak_of_samples:
+            assert len(list(samples(folder, SEED, steps - 1))) == 8
+        peaks.append((peak_of_steps[0], peak_of_samples[0]))
+    (steps_short, samples_short), (steps_long, samples_long) = peaks
+    assert steps_long < steps_short + 16_384
+    assert samples_long < samples_short + 65_536
+
+
+@contextmanager
+def _traced() -> Iterator[list[int]]:
+    """Peak bytes that Python and numpy held within the block, in the list once it has ended."""
+    peak: list[int] = []
+    tracemalloc.start()
+    try:
+        yield peak
+        peak.append(tracemalloc.get_traced_memory()[1])
+    finally:
+        tracemalloc.stop()
 
 
 def _index(built: TrainingSet, source: str) -> dict[str, str]:
