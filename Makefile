@@ -82,12 +82,15 @@ recipe-diff: $(STAMP_DEV)  ## what changes in recipes against BASE, as Markdown
 audit: $(STAMP_DEV)  ## licences and known vulnerabilities of the pinned stack
 	@$(BIN)/python -m deploy.audit $(AUDIT)
 
-image:  ## build the image once and push it; its digest goes into image-digest (IMAGE=registry/name)
+image:  ## build both images once and push them, IMAGE and IMAGE-worker; digests go into image-digest, worker-digest (IMAGE=registry/name)
 	@test -n "$(IMAGE)" || { echo "make image IMAGE=registry/name"; exit 2; }
-	docker build -f deploy/Dockerfile --build-arg COMMIT=$$(git rev-parse HEAD) \
-	  --build-arg LOCK=$$(sha256sum constraints.txt | cut -d ' ' -f 1) -t $(IMAGE):$$(git rev-parse HEAD) .
-	docker push --quiet $(IMAGE):$$(git rev-parse HEAD)
-	docker inspect --format '{{index .RepoDigests 0}}' $(IMAGE):$$(git rev-parse HEAD) > image-digest
+	@set -e; commit=$$(git rev-parse HEAD); lock=$$(sha256sum constraints.txt | cut -d ' ' -f 1); \
+	for target in service:$(IMAGE):image-digest worker:$(IMAGE)-worker:worker-digest; do \
+	  name=$${target#*:}; file=$${name##*:}; name=$${name%:*}; \
+	  docker build -f deploy/Dockerfile --target $${target%%:*} --build-arg COMMIT=$$commit --build-arg LOCK=$$lock -t $$name:$$commit .; \
+	  docker push --quiet $$name:$$commit; \
+	  docker inspect --format '{{index .RepoDigests 0}}' $$name:$$commit > $$file; \
+	done
 
 # On the server that DOCKER_HOST names (ssh://user@host; SSH_KEY: the key, where no agent holds it).
 COMPOSE = docker compose -f deploy/compose.yaml -p mtac-$(ENVIRONMENT)
@@ -99,11 +102,11 @@ deploy:  ## bring up all services of an image by digest, and wait until they are
 
 PROVE_RECIPE ?= flight_delays
 PROVE_AS_OF  ?= 2013-03-01
-prove:  ## doctor, and the line from end to end on a small window; what it proves goes into proved.json
+prove:  ## doctor, and the line from end to end on a small window; what it proves goes into proved.json (WORKER: the worker image of the same build)
 	@$(REACH); $(SERVER) $(COMPOSE) exec -T code python -m mtac_assets.cli doctor
 	@$(REACH); $(SERVER) $(COMPOSE) exec -T code python -m mtac_assets.cli run $(PROVE_RECIPE) --as-of $(PROVE_AS_OF) \
 	  --set window.train_days=28 --set window.test_days=7 --set training.epochs=1
-	@$(PYTHON) deploy/same_image.py --proved proved.json --deploy $(DEPLOY) --write $$(git rev-parse HEAD)
+	@$(PYTHON) deploy/same_image.py --proved proved.json --deploy $(DEPLOY) $(if $(WORKER),--worker $(WORKER)) --write $$(git rev-parse HEAD)
 
 same-image:  ## refuse every image but the one that was proved on staging (PROVED=FILE DEPLOY=IMAGE@sha256:...)
 	@$(PYTHON) deploy/same_image.py --proved $(PROVED) --deploy $(DEPLOY)

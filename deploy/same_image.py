@@ -1,6 +1,7 @@
 """Is this the image that staging has proved? `python deploy/same_image.py --proved FILE --deploy REFERENCE`.
 
-FILE is what the release wrote after the line ran on staging: `{"schema_version": 1, "image": NAME, "digest": "sha256:...", "commit": ...}`.
+FILE is what the release wrote after the line ran on staging: `{"schema_version": 1, "image": NAME, "digest": "sha256:...", "commit": ...}`,
+and `worker`, the reference of the run pods' image of the same build, where there is one.
 REFERENCE is what is about to be deployed, which must name a digest: a tag may point elsewhere by now. Exit code 1 where it is another.
 """
 
@@ -35,10 +36,13 @@ def problem(proved: Any, reference: str) -> str | None:
     return None
 
 
-def document(reference: str, commit: str) -> dict[str, Any] | None:
-    """The proof of an image; None where `reference` names no digest."""
+def document(reference: str, commit: str, worker: str | None = None) -> dict[str, Any] | None:
+    """The proof of an image and, where it has one, of its worker; None where one of them names no digest."""
     found = REFERENCE.fullmatch(reference)
-    return None if found is None else {"schema_version": 1, **found.groupdict(), "commit": commit}
+    if found is None or (worker is not None and REFERENCE.fullmatch(worker) is None):
+        return None
+    named = {"schema_version": 1, **found.groupdict(), "commit": commit}
+    return named if worker is None else named | {"worker": worker}
 
 
 def main() -> int:
@@ -48,12 +52,14 @@ def main() -> int:
     parser.add_argument(
         "--write", metavar="COMMIT", help="write the document: this image of this commit was proved just now"
     )
+    parser.add_argument("--worker", metavar="IMAGE@sha256:...", help="the run pods' image of the same build")
     parser.add_argument("--show", action="store_true", help="print the image that was proved")
     options = parser.parse_args()
     if options.write is not None:
-        made = document(options.deploy or "", options.write)
+        made = document(options.deploy or "", options.write, options.worker)
         if made is None:
-            print(f"refused: {options.deploy!r} names no digest", file=sys.stderr)
+            named = " and ".join(repr(one) for one in (options.deploy, options.worker) if one is not None) or "nothing"
+            print(f"refused: not by digest: {named}", file=sys.stderr)
             return 1
         options.proved.write_text(json.dumps(made, indent=2) + "\n")
         return 0

@@ -36,6 +36,7 @@ def service(
     ] = False,
 ) -> int:
     """Run one service of a deployment in the foreground (environments with a `server` section; `mtac up` is for one machine)."""
+    from mtac_assets.provenance.image import accepted
     from mtac_assets.services.server import NAMES, server_of
     from mtac_assets.services.server import healthy as asked
     from mtac_assets.spec.project import find_project
@@ -44,6 +45,7 @@ def service(
     server_of(project)
     if healthy:
         return 0 if name.value not in NAMES or asked(project, name.value) else 1
+    accepted()  # nothing of another image works on what is here; `--healthy` and the doctor still look
     if name.value in NAMES:
         _become(project, name.value)
     {Name.prepare: _prepare, Name.migrate: _migrate, Name.courier: _carry}[name](project)

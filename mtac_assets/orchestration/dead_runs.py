@@ -1,6 +1,7 @@
 """Runs whose process is gone: a run that `mtac run` began and that was killed would else stay STARTED for ever.
 
-The daemon's launcher does not watch its workers either, so a run carries its writer in a tag, whoever started it.
+The daemon's launcher does not watch its workers either, so a run carries its writer in a tag, whoever started it, and a sensor looks.
+What a person started is started again by Dagster's own run retries, and goes on from its checkpoint; triggers ask again themselves.
 """
 
 from __future__ import annotations
@@ -21,13 +22,36 @@ if TYPE_CHECKING:
 
 WRITER_TAG = ".dagster/mtac-writer"  # a tag that the UI does not show
 SIGN_SECONDS = 60
+WATCH_SECONDS = 30
 UNFINISHED = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 
 
 def sign(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> None:
     """Name this process as the one that executes the run: the launcher does not watch its workers, so a trigger has to."""
-    if WRITER_TAG not in context.run.tags:
-        context.instance.add_run_tags(context.run.run_id, {WRITER_TAG: json.dumps(Writer.myself().document())})
+    if _writer(context.run) is None:
+        context.instance.add_run_tags(context.run.run_id, signature(context.run.run_id))
+
+
+def signature(run_id: str) -> dict[str, str]:
+    """The tag that names this process as the one that executes the run. A run that is started again inherits the former one's
+    tags, so it says of which run it is."""
+    return {WRITER_TAG: json.dumps({"run_id": run_id, **Writer.myself().document()})}
+
+
+def watch_dead_runs(project: Project) -> dg.SensorDefinition:
+    """A sensor that closes dead runs, where the code server runs: only there can the processes be seen."""
+
+    @dg.sensor(
+        name="dead_runs",
+        minimum_interval_seconds=WATCH_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Fails runs whose process is gone, so that they are started again.",
+    )
+    def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        closed = close_dead_runs(project, context.instance)
+        return dg.SkipReason(f"closed {', '.join(closed)}" if closed else "every run's process is there")
+
+    return dead_runs
 
 
 def sign_first(context: dg.AssetExecutionContext, project: Project) -> None:
@@ -42,8 +66,8 @@ def close_dead_runs(project: Project, instance: dg.DagsterInstance) -> tuple[str
     closed: list[str] = []
     for record in instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED)):
         run = record.dagster_run
-        if WRITER_TAG in run.tags:
-            writer = Writer.from_document(json.loads(run.tags[WRITER_TAG]))
+        writer = _writer(run)
+        if writer is not None:
             if writer.alive(record.create_timestamp, clock.now(), limit):
                 continue
             words = f"process {writer.pid} on {writer.host}, which executed this run, is gone"
@@ -55,6 +79,13 @@ def close_dead_runs(project: Project, instance: dg.DagsterInstance) -> tuple[str
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         closed.append(run.run_id)
     return tuple(closed)
+
+
+def _writer(run: dg.DagsterRun) -> Writer | None:
+    """Who signed this run; None where nobody did yet, though the run that it repeats was signed."""
+    document = json.loads(run.tags.get(WRITER_TAG, "{}"))
+    signed = document.pop("run_id", run.run_id)  # runs of an older version do not say
+    return Writer.from_document(document) if document and signed == run.run_id else None
 
 
 def _never_signed(project: Project, record: dg.RunRecord) -> bool:

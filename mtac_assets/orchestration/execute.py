@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
+from dagster._core.utils import make_new_run_id
 
-from mtac_assets.orchestration.dead_runs import WRITER_TAG
+from mtac_assets.orchestration.dead_runs import signature
 from mtac_assets.orchestration.errors import EXIT_CODE, FINDINGS, RunFailed
 from mtac_assets.orchestration.repository import remote_origin
+from mtac_assets.orchestration.triggers.tags import RETRIES_TAG
 from mtac_assets.spec.errors import CheckFailed, Finding, MtacError
-from mtac_assets.tracking.writer import Writer
 
 if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
@@ -56,10 +56,12 @@ def execute(
     """Run `job` (or only `assets` of it) to its end, here. Raises MtacError with the finding that made it fail."""
     selection = frozenset(assets) if assets is not None else None
     chosen = job.get_subset(asset_selection=selection) if selection is not None else job
+    run_id = make_new_run_id()
     run = instance.create_run_for_job(
         job_def=chosen,
+        run_id=run_id,
         run_config=run_config,
-        tags={**job.run_tags, **tags, WRITER_TAG: json.dumps(Writer.myself().document())},
+        tags={**job.run_tags, **tags, **signature(run_id), RETRIES_TAG: "0"},  # whoever called asks again
         remote_job_origin=remote_origin(project, job.name),
     )
     result = execute_run(InMemoryJob(chosen), run, instance)

@@ -27,6 +27,7 @@ CONCURRENT_RUNS = 4
 START_SECONDS = 90  # a run whose process never came to life is failed then, and what it was to do is asked for again
 MONITOR_SECONDS = 15
 FREE_SLOTS_SECONDS = 30
+RETRIES = 2  # of a run whose process or machine was lost; what failed by itself is not tried again unasked
 DEQUEUE_SECONDS = 1  # Dagster's own five would be half of what a file may wait between landing and its run
 SERVER_CONFIG = "dagster.yaml"
 COMMAND_LINE_CONFIG = "command-line.yaml"
@@ -134,6 +135,7 @@ def configuration(project: Project) -> dict[str, Any]:
             # Without it, a killed training would keep its place in the pool for ever.
             "free_slots_after_run_end_seconds": FREE_SLOTS_SECONDS,
         },
+        "run_retries": {"enabled": True, "max_retries": RETRIES, "retry_on_asset_or_op_failure": False},
         "retention": {"schedule": ticks, "sensor": ticks},
     }
 

@@ -16,32 +16,25 @@ from mtac_assets.orchestration.instance import instance, limit_trainings
 from mtac_assets.orchestration.postgres_check import problems_of
 from mtac_assets.provenance import deployed
 from mtac_assets.provenance.git import Repository
-from mtac_assets.provenance.image import folder, image, unexpected
+from mtac_assets.provenance.image import accepted, folder
 from mtac_assets.services.commands import shared_environment
 from mtac_assets.services.database import PASSWORD_VARIABLE, DatabaseDown, make_missing, password, url
 from mtac_assets.services.server import server_of, workspace_file
-from mtac_assets.spec.errors import Finding, MtacError, raise_all
+from mtac_assets.spec.errors import Finding, raise_all
 
 if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
 
 
-class ImageRefused(MtacError):
-    """Another image than the one that was accepted."""
-
-    exit_code = 1
-
-
 def prepare(project: Project) -> Iterator[str]:
     """Lay down the image's code, make folders, tables and pools; a line for people on each.
 
-    Raises MtacError: a secret or database that is missing, a schema of another version (`migrate` brings it up to date), a
+    Raises MtacError: another image than the accepted one, a secret or database that is missing, a schema of another version (`migrate` brings it up to date), a
     repository that has gone another way.
     """
     server = server_of(project)
-    baked, built = folder(), image()
+    baked, built = folder(), accepted()
     if baked is not None and built is not None:
-        raise_all(ImageRefused, unexpected(built))
         repository = deployed.open_repository(Path(server.repository))
         yield "repository: " + ", ".join(deployed.lay_down(project.root, repository, built, baked))
     else:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtac_assets.provenance.document import read_object
-from mtac_assets.spec.errors import Finding, MtacError
+from mtac_assets.spec.errors import Finding, MtacError, raise_all
 
 FOLDER_VARIABLE = "MTAC_IMAGE"
 DIGEST_VARIABLE = "MTAC_IMAGE_DIGEST"
@@ -22,6 +22,12 @@ SCHEMA_VERSION = 1
 
 class ImageDamaged(MtacError):
     """MTAC_IMAGE names a folder that no build of ours has written."""
+
+
+class ImageRefused(MtacError):
+    """Another image than the one that was accepted."""
+
+    exit_code = 1
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,14 @@ def image() -> Image | None:
         remedy = f"build the image by deploy/Dockerfile, or unset {FOLDER_VARIABLE}"
         raise ImageDamaged(Finding("the image does not say what it was built from", str(path), expected, remedy))
     return Image(found["commit"], found["lock"], _digest(DIGEST_VARIABLE))
+
+
+def accepted() -> Image | None:
+    """As `image`, for whoever is about to work in it. Raises ImageRefused where another was accepted, ImageDamaged."""
+    found = image()
+    if found is not None:
+        raise_all(ImageRefused, unexpected(found))
+    return found
 
 
 def unexpected(found: Image) -> list[Finding]:

@@ -190,10 +190,12 @@ class Size(Spec):
     )
     node_labels: dict[str, str] = Field(default_factory=dict, description="Labels of the machines it may run on.")
     tolerations: tuple[str, ...] = Field(
-        default=(), description="Keys of taints that it tolerates, such as a spot pool's."
+        default=(),
+        description="Keys of taints that it tolerates; with `spot` also those that clouds put on their spot machines.",
     )
     deadline_seconds: Count | None = Field(
-        default=None, description="A pod that takes longer is ended by the cluster; null: limits.run_seconds decides."
+        default=None,
+        description="A pod that takes longer is ended by the cluster; null: limits.run_seconds and a quarter of an hour.",
     )
 
 

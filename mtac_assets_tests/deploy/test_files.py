@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from mtac_assets.cli.service import Name
 from mtac_assets.provenance.image import DIGEST_VARIABLE, EXPECTED_VARIABLE, FOLDER_VARIABLE
@@ -21,17 +17,18 @@ from mtac_assets.spec.environment import Server
 from mtac_assets.spec.project import find_project
 from mtac_assets.tracking.settings import MLFLOW_PREFIX
 from mtac_assets_tests.conftest import ROOT
-from mtac_assets_tests.deployment import REFERENCE, compose, dockerfile_settings
+from mtac_assets_tests.deployment import DIGEST, REFERENCE, compose, dockerfile_settings
 
 DEPLOY = ROOT / "deploy"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 NGINX = (DEPLOY / "nginx.conf").read_text()
-VARIABLES = {"MTAC_IMAGE_REFERENCE": REFERENCE, "MTAC_ENVIRONMENT": "production"}
+VARIABLES = {
+    "MTAC_IMAGE_REFERENCE": REFERENCE,
+    "MTAC_IMAGE_EXPECTED": DIGEST,
+    "MTAC_ENVIRONMENT": "production",
+}
 COMPOSE = compose(VARIABLES)
 OURS = {name: service for name, service in COMPOSE["services"].items() if service["image"] == REFERENCE}
-HELM = yaml.safe_load((DEPLOY / "helm" / "dagster.yaml").read_text())
-BESIDE = list(yaml.safe_load_all((DEPLOY / "helm" / "mtac.yaml").read_text()))
-RAY = list(yaml.safe_load_all((DEPLOY / "helm" / "ray.yaml").read_text()))
 
 
 @pytest.fixture(scope="module", params=["staging", "production"])
@@ -98,8 +95,9 @@ def test_variables_are_those_that_the_code_reads(server: Server) -> None:
     named = set(re.findall(r"\$\{(\w+)", (DEPLOY / "compose.yaml").read_text()))
     told = set(re.findall(r"^#   (MTAC_\w+)", (DEPLOY / "compose.yaml").read_text(), re.MULTILINE))
     assert named == told
-    with pytest.raises(AssertionError, match="staging or production"):
-        compose({"MTAC_IMAGE_REFERENCE": REFERENCE})
+    for missing in VARIABLES:
+        with pytest.raises(AssertionError, match=f"{missing} must be set"):
+            compose({name: value for name, value in VARIABLES.items() if name != missing})
 
 
 def test_addresses_are_the_same_everywhere(server: Server) -> None:
@@ -177,113 +175,3 @@ import mtac_assets.orchestration.line, mtac_assets.promotion.decide
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-
-
-def containers(document: Any) -> Iterator[Mapping[str, Any]]:
-    """Every container of a manifest, wherever in it."""
-    if isinstance(document, dict):
-        for key, value in document.items():
-            if key == "containers":
-                yield from value
-            else:
-                yield from containers(value)
-    elif isinstance(document, list):
-        for value in document:
-            yield from containers(value)
-
-
-def test_kubernetes_runs_the_same_commands_from_one_image(server: Server) -> None:
-    found = [one for document in [*BESIDE, *RAY] for one in containers(document)]
-    chart = [HELM["dagsterWebserver"], HELM["dagsterDaemon"], *HELM["dagster-user-deployments"]["deployments"]]
-    images = {one["image"] for one in found}
-    images |= {f"{one['image']['repository']}:{one['image']['tag']}" for one in chart}
-    assert len(images) == 1, "one place in each file to put the digest"
-    assert re.fullmatch(r"[\w./-]+@sha256:[0-9a-f]{64}", images.pop())
-    for one in found:
-        if "command" in one:
-            assert one["command"] == ["mtac", "service", one["name"]]
-            assert one["name"] in OURS
-        assert one["securityContext"]["readOnlyRootFilesystem"] is True
-        assert one["securityContext"]["capabilities"] == {"drop": ["ALL"]}
-        values = {entry["name"]: entry["value"] for entry in one["env"]}
-        assert find_project(ROOT, values["APP_ENV"]).environment.server is not None
-
-
-def test_kubernetes_finds_services_where_the_environment_says(server: Server) -> None:
-    services = {document["metadata"]["name"]: document["spec"] for document in BESIDE if document["kind"] == "Service"}
-    for name in ("mlflow", "viewer"):
-        assert services[name]["ports"][0]["port"] == getattr(server.addresses, name).port
-    assert {"postgres", "webserver"} <= services.keys()
-    (code,) = HELM["dagster-user-deployments"]["deployments"]
-    assert (code["name"], code["port"]) == (server.addresses.code.host, server.addresses.code.port)
-    project = find_project(ROOT)
-    (entry,) = HELM["dagsterWebserver"]["workspace"]["servers"]
-    assert entry == {"host": code["name"], "port": code["port"], "name": project.package}
-    assert HELM["dagsterWebserver"]["service"]["port"] == server.addresses.webserver.port
-    assert HELM["postgresql"]["postgresqlHost"] == server.postgres.host
-    assert HELM["postgresql"]["postgresqlUsername"] == server.postgres.user
-    assert HELM["postgresql"]["postgresqlDatabase"] == server.postgres.dagster_database
-    paths = {
-        rule["path"]: rule["backend"]["service"]["name"]
-        for document in BESIDE
-        if document["kind"] == "Ingress"
-        for rule in document["spec"]["rules"][0]["http"]["paths"]
-    }
-    assert paths == {"/": "webserver", MLFLOW_PREFIX: "mlflow", VIEWER_PREFIX: "viewer"}
-    for document in BESIDE:
-        if document["kind"] == "Ingress":
-            assert document["metadata"]["annotations"]["nginx.ingress.kubernetes.io/auth-type"] == "basic"
-            assert document["spec"]["tls"]
-
-
-def test_kubernetes_shares_one_volume_and_one_secret() -> None:
-    claims, secrets = set[str](), set[str]()
-
-    def look(value: Any) -> None:
-        if isinstance(value, dict):
-            claims.update(found for key, found in value.items() if key == "claimName")
-            secrets.update(found for key, found in value.items() if key == "secretName" and "items" in value)
-            for each in value.values():
-                look(each)
-        elif isinstance(value, list):
-            for each in value:
-                look(each)
-
-    look([HELM, BESIDE, RAY])
-    assert claims == {"mtac"}
-    assert secrets == {HELM["global"]["postgresqlSecretName"]}
-
-
-# What the chart of Dagster 1.13 knows of the sections that are used here; what it does not know it would ignore, or refuse.
-CHART = {
-    "": "dagsterWebserver dagster-user-deployments postgresql generatePostgresqlPasswordSecret generateCeleryConfigSecret rabbitmq"
-    " redis flower ingress imagePullSecrets computeLogManager scheduler runLauncher pythonLogs dagsterDaemon busybox migrate telemetry"
-    " serviceAccount global retention additionalInstanceConfig extraManifests",
-    "dagster-user-deployments": "enabled enableSubchart imagePullSecrets deployments",
-    "runLauncher": "type config",
-    "runLauncher.config.k8sRunLauncher": "image imagePullPolicy jobNamespace loadInclusterConfig kubeconfigFile envConfigMaps envSecrets"
-    " envVars volumeMounts volumes labels failPodOnRunFailure resources schedulerName securityContext runK8sConfig",
-    "runLauncher.config.k8sRunLauncher.runK8sConfig": "containerConfig podSpecConfig podTemplateSpecMetadata jobSpecConfig jobMetadata",
-    "dagsterDaemon": "enabled image runCoordinator heartbeatTolerance env envConfigMaps envSecrets deploymentLabels labels nodeSelector"
-    " affinity tolerations podSecurityContext securityContext resources livenessProbe readinessProbe startupProbe annotations"
-    " runMonitoring runRetries sensors schedules schedulerName volumeMounts volumes",
-    "dagsterWebserver": "replicaCount image nameOverride pathPrefix service workspace env envConfigMaps envSecrets deploymentLabels labels"
-    " nodeSelector affinity tolerations podSecurityContext securityContext resources readinessProbe livenessProbe startupProbe"
-    " annotations enableReadOnly dbStatementTimeout dbPoolRecycle logLevel schedulerName volumeMounts volumes",
-    "postgresql": "image enabled postgresqlHost postgresqlUsername postgresqlPassword postgresqlDatabase postgresqlParams"
-    " postgresqlScheme service",
-}
-
-
-@pytest.mark.parametrize("section", CHART)
-def test_the_chart_knows_every_value(section: str) -> None:
-    values = HELM
-    for part in filter(None, section.split(".")):
-        values = values[part]
-    assert set(values) <= set(CHART[section].split())
-
-
-def test_the_charts_version_is_dagsters() -> None:
-    (asked,) = re.findall(r"--version (\S+)", (DEPLOY / "helm" / "dagster.yaml").read_text())
-    assert f"dagster=={asked}" in (ROOT / "constraints.txt").read_text().splitlines()
-    assert json.dumps(HELM)  # plain values alone

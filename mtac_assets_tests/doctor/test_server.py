@@ -15,9 +15,9 @@ from mtac_assets.doctor import server
 from mtac_assets.doctor.examine import examine
 from mtac_assets.doctor.part import Part
 from mtac_assets.orchestration import postgres_check
-from mtac_assets.orchestration.prepare import ImageRefused, prepare
+from mtac_assets.orchestration.prepare import prepare
 from mtac_assets.provenance.digest import sha256_file
-from mtac_assets.provenance.image import DIGEST_VARIABLE, EXPECTED_VARIABLE, FOLDER_VARIABLE
+from mtac_assets.provenance.image import DIGEST_VARIABLE, EXPECTED_VARIABLE, FOLDER_VARIABLE, ImageRefused
 from mtac_assets.services.database import DatabaseDown, SecretMissing
 from mtac_assets.spec import clock
 from mtac_assets.spec.project import Project

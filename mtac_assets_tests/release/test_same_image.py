@@ -33,6 +33,16 @@ def test_what_staging_proved_is_let_through(proved: Path) -> None:
     assert same_image(proved, "--show").stdout.strip() == f"{IMAGE}@{DIGEST}"
 
 
+def test_the_worker_of_the_same_build_is_named_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "proved.json"
+    asked = ("--deploy", f"{IMAGE}@{DIGEST}", "--write", "c0ffee", "--worker")
+    assert same_image(path, *asked, f"{IMAGE}-worker:latest").returncode == 1
+    assert not path.exists()
+    assert same_image(path, *asked, f"{IMAGE}-worker@{OTHER}").returncode == 0
+    assert json.loads(path.read_text())["worker"] == f"{IMAGE}-worker@{OTHER}"
+    assert same_image(path, "--deploy", f"{IMAGE}@{DIGEST}").returncode == 0
+
+
 @pytest.mark.parametrize(
     ("reference", "word"),
     [

@@ -88,7 +88,7 @@ def line_job(place: "RecipePlace") -> dg.JobDefinition:
         description=f"Bring `{name}` up to date for one as-of date: ingest, features, training, report.",
         tags={RECIPE_TAG: name},
         run_tags={
-            **pod_tags(project, place.recipe),
+            **pod_tags(project, place.recipe, stages=STAGES),
             RECIPE_TAG: name,
             MAX_RUNTIME_TAG: str(STAGES * project.environment.limits.run_seconds),
         },

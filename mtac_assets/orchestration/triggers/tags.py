@@ -17,6 +17,9 @@ AS_OF_TAG = "mtac/as_of"
 SUBJECT_TAG = "mtac/subject"  # the fingerprint that is to be trained, or what stands for it while data is missing
 REQUESTED_TAG = "mtac/requested_at"  # by the one clock, which Dagster's own times do not follow
 WORK_TAG = ".dagster/mtac-work"  # JSON: partition key to digest of what it is to be made from; the UI does not show it
+RETRIES_TAG = (
+    "dagster/max_retries"  # "0" on what asks for the next attempt itself: Dagster starts no run of its own for it then
+)
 
 SCHEDULE, ARRIVAL, UPSTREAM, PERSON = "schedule", "arrival", "upstream", "person"
 DRIFT, PERFORMANCE, WATCH = "drift", "performance", "watch"
@@ -29,6 +32,7 @@ def request_tags(trigger: str, *, evidence: Mapping[str, Any], reason: str) -> d
         EVIDENCE_TAG: canonical_json(dict(evidence)).decode(),
         REASON_TAG: reason,
         REQUESTED_TAG: clock.timestamp(),
+        RETRIES_TAG: "0",
     }
 
 

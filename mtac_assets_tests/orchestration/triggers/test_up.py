@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import time
 from collections import Counter
@@ -15,6 +17,9 @@ import dagster as dg
 import pytest
 
 from mtac_assets.data.partitions import present
+from mtac_assets.orchestration.dead_runs import WRITER_TAG
+from mtac_assets.orchestration.triggers.line_job import line_config
+from mtac_assets.provenance import refs
 from mtac_assets.spec.project import Project, find_project
 from mtac_assets_tests import running
 from mtac_assets_tests.running import Running, until
@@ -104,3 +109,22 @@ def test_a_killed_daemon_loses_and_doubles_nothing(landing: Project, up: Running
     git = ["git", "-C", str(landing.root), "ls-tree", "-r", "--name-only", "refs/mtac/data/tides"]
     committed = subprocess.run(git, check=True, capture_output=True, text=True).stdout
     assert all(f"{day}.json" in committed for day in days)
+
+
+def test_a_line_of_a_person_whose_process_is_lost_is_started_again(tmp_path: Path) -> None:
+    """Nobody asks for it again: Dagster's own run retry does, once the sensor has found its process gone."""
+    project = make_project(tmp_path / "coast")
+    with running.running(project) as up:
+        up.start()
+        first = up.launch("floods_line", line_config("floods", "2024-01-10"))
+        until(lambda: WRITER_TAG in up.runs("floods_line")[0].tags, "the line to be at work", 120)
+        os.kill(json.loads(up.runs("floods_line")[0].tags[WRITER_TAG])["pid"], signal.SIGKILL)
+        assert up.ended(first) == [dg.DagsterRunStatus.FAILURE]
+        until(lambda: len(up.runs("floods_line")) == 2, "the second run", 120)
+        second = up.runs("floods_line")[0]
+        assert second.parent_run_id == first
+        assert up.ended(second.run_id) == [dg.DagsterRunStatus.SUCCESS]
+        assert len(refs.list_models(project, "floods")) == 1
+        inner = [run for run in up.instance.get_runs() if run.job_name != "floods_line"]
+        assert all(run.parent_run_id is None for run in inner), "runs within the line are the line's to repeat"
+        assert len(up.runs("floods_line")) == 2
