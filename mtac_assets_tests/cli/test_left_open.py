@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from mtac_assets.cli import left_open
 from mtac_assets.promotion import told
 from mtac_assets.provenance import ledger
+from mtac_assets.provenance.files import read_json, write_json
+from mtac_assets.spec import clock
 from mtac_assets.tracking import outbox, registry
 from mtac_assets_tests.trained import AS_OF, Line
 
@@ -87,3 +90,20 @@ def test_a_state_that_may_only_be_read_can_still_be_looked_at(line: Line, model:
     mark.unlink(missing_ok=True)
     mark.mkdir()  # a stand-in for a folder that cannot be written, which root can
     assert [one["model_id"] for one in line.mtac("models")["models"]] == [model["model_id"]]
+    mark.rmdir()
+
+
+def test_mlflow_s_absence_is_waited_for_once_a_minute_by_verbs_that_read(line: Line, model: dict[str, Any]) -> None:
+    ledger.append(
+        line.project, "local", kind="promote", recipe="floods", model_id=model["model_id"], actor="ada", reason="good"
+    )
+    tried = line.project.state.cache / left_open.TRIED
+    tried.unlink(missing_ok=True)
+    with line.mlflow_away():
+        first = line.script(HEAVY, "models --json").stderr.splitlines()
+        assert [row for row in first if "warning: " in row]
+        document = read_json(tried) | {"left": ["as the last try said"], "at": clock.timestamp()}
+        write_json(tried, document)
+        again = line.script(HEAVY, "models --json").stderr.splitlines()
+    assert again == ["warning: as the last try said", "models []"]
+    assert read_json(tried) == document
