@@ -49,7 +49,7 @@ def test_a_bad_file_is_refused_by_its_name_before_training_and_changes_nothing(l
         "missing": (None, f"the file of {NEW_DAY}"),
         "empty": ("", "empty"),
         "truncated": (sound[: len(sound) // 5], ""),
-        "of another day": (sound.replace(NEW_DAY, "2024-01-11"), "2024-01-11"),
+        "of another day": (sound.replace(NEW_DAY, "2024-01-11"), f"120 of 120 rows are not of {NEW_DAY}"),
     }
     for fault, (content, words) in faults.items():
         path.unlink(missing_ok=True)
