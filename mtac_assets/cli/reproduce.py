@@ -68,6 +68,11 @@ def print_reproduction(done: Reproduction) -> None:
         out.print(f"  segments  {shown}  [dim](seed {evidence['seed']})[/]")
     for change in evidence["environment_differences"]:
         out.print(f"  [yellow]environment[/]  {escape(change['leaf'])}: {change['old']} → {change['new']}")
+    machine = [each for each in evidence["observed_differences"] if not each["leaf"].startswith("cpu.flag.")]
+    for change in machine:
+        out.print(f"  [dim]machine[/]  {escape(change['leaf'])}: {change['old']} → {change['new']}")
+    if flags := len(evidence["observed_differences"]) - len(machine):
+        out.print(f"  [dim]machine[/]  {flags} flags of the processor differ")
     for finding in evidence.get("why", []):
         out.print(f"  [red]{escape(finding['error'])}[/]\n    {escape(finding['remedy'])}")
     first = evidence.get("first_difference")

@@ -72,6 +72,8 @@ def run_line(
 
         last = [name for name in trained_assets(resolved.is_language) if force or f"{resolved.name}/{name}" in stale]
         shown = line.train(resolved, last, force=force, workers=workers) if last else {}
+        if isinstance(waiting := shown.get("mlflow_run"), str) and not _is_page(waiting):
+            line.say(f"warning: MLflow was not told yet ({waiting}); the next mtac command tries again")
         return _result(project, resolved, shown, line.run_ids)
 
 
@@ -116,11 +118,11 @@ class _Line:
         self._repository = load_repository(self.project)
         self._instance: dg.DagsterInstance = self._stack.enter_context(instance(self.project))
         for run_id in close_dead_runs(self.project, self._instance):
-            self._say(f"Dagster run {run_id} was left open by a process that is gone; it is failed now")
+            self.say(f"Dagster run {run_id} was left open by a process that is gone; it is failed now")
         for warning in at_start(self.project).warnings:
-            self._say(f"warning: {warning.error}; {warning.remedy}")
+            self.say(f"warning: {warning.error}; {warning.remedy}")
         for words in settle_all(self.project):
-            self._say(f"warning: {words}")
+            self.say(f"warning: {words}")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -129,13 +131,13 @@ class _Line:
     def ingest(self, dataset: str, keys: Sequence[str]) -> None:
         from mtac_assets.orchestration.jobs import ingest_name
 
-        self._say(f"{dataset}: {len(keys)} partitions to ingest and validate")
+        self.say(f"{dataset}: {len(keys)} partitions to ingest and validate")
         self._run(ingest_name(dataset), keys, {"mtac/dataset": dataset}, ranged=True)
 
     def features(self, resolved: ResolvedRecipe, keys: Sequence[str]) -> None:
         from mtac_assets.orchestration.jobs import features_name
 
-        self._say(f"{resolved.name}/features: {len(keys)} partitions to compute")
+        self.say(f"{resolved.name}/features: {len(keys)} partitions to compute")
         self._run(features_name(resolved.name), keys, _tags(resolved), ranged=True)
 
     def train(self, resolved: ResolvedRecipe, assets: Sequence[str], *, force: bool, workers: int) -> dict[str, Any]:
@@ -144,7 +146,7 @@ class _Line:
         from mtac_assets.orchestration.jobs import train_name, trained_assets
 
         as_of = (resolved.as_of.isoformat(),) if resolved.as_of is not None else ()
-        self._say(f"{resolved.name}: {', '.join(assets).replace('_', ' ')}" + (f" as of {as_of[0]}" if as_of else ""))
+        self.say(f"{resolved.name}: {', '.join(assets).replace('_', ' ')}" + (f" as of {as_of[0]}" if as_of else ""))
         # All of a job's assets are the job itself: only then does the UI know the run's graph as the job's.
         every = trained_assets(resolved.is_language)
         keys = None if set(assets) == set(every) else [dg.AssetKey([resolved.name, each]) for each in assets]
@@ -185,7 +187,7 @@ class _Line:
         self.run_ids.append(done.run_id)
         return done
 
-    def _say(self, what: str) -> None:
+    def say(self, what: str) -> None:
         if self.echo is not None:
             self.echo(what)
 
@@ -224,6 +226,10 @@ def _next_day(key: str) -> str | None:
         return None
 
 
+def _is_page(shown: str) -> bool:
+    return shown.startswith(("http://", "https://"))
+
+
 def _result(project: Project, resolved: ResolvedRecipe, shown: dict[str, Any], run_ids: list[str]) -> LineResult:
     from mtac_assets.provenance.files import read_json
     from mtac_assets.provenance.identity import declare
@@ -237,6 +243,6 @@ def _result(project: Project, resolved: ResolvedRecipe, shown: dict[str, Any], r
         weights_digest=read_json(pack / "digests.json")["weights_digest"],
         fingerprint=read_json(pack / "declaration.json")["fingerprint"],
         report=project.state.reports / model_id / "report.html",
-        mlflow_url=url if isinstance(url, str) and url.startswith(("http://", "https://")) else None,
+        mlflow_url=url if isinstance(url, str) and _is_page(url) else None,
         dagster_run_ids=tuple(run_ids),
     )

@@ -27,7 +27,7 @@ def locate(room: CleanRoom, recorded: Mapping[str, Any], rebuilt: Mapping[str, A
     """The first difference between the recorded training and the whole one in `room.out`."""
     if recorded["initial_digest"] != rebuilt["initial_digest"]:
         return {"step": 0, "where": "before the first step: initialisation or preprocessing"}
-    pairs = enumerate(zip(recorded["segments"], rebuilt["segments"], strict=True))
+    pairs = enumerate(zip(recorded["segments"], rebuilt["segments"], strict=False))
     first = next((number for number, (old, new) in pairs if old["end_digest"] != new["end_digest"]), None)
     if first is None:
         return {

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -68,6 +69,21 @@ def _replay(room: CleanRoom, prepared: Prepared, number: int, python: Path | Non
     return json.loads(_run(room, python, *arguments, "--replay-segment", str(number), *more))
 
 
+def require_python(room: CleanRoom, *, allow_another: bool) -> None:
+    """A virtual environment has the Python that makes it: a lock pins distributions, and no interpreter."""
+    trained_by = read_json(room.model / "declaration.json")["leaves"].get("environment.python")
+    here = f"{platform.python_implementation()} {platform.python_version()}"
+    if trained_by != here and not allow_another:
+        raise PromotionError(
+            Finding(
+                f"the model was trained by {trained_by}, and this is {here}",
+                f"{room.model.name}/declaration.json, environment.python",
+                f"{trained_by}, which a virtual environment cannot install",
+                "start mtac by that Python; `--allow-environment` rebuilds by this one",
+            )
+        )
+
+
 def install(room: CleanRoom, project_root: Path) -> Path:
     """A virtual environment from the model's own lock; its interpreter. The project's `constraints.txt` pins the rest."""
     folder = room.out.parent / "venv"
@@ -87,10 +103,19 @@ def install(room: CleanRoom, project_root: Path) -> Path:
                     f"the model's own environment could not be installed: {_last_lines(done.stderr)}",
                     str(lock),
                     "every pinned distribution still to be had",
-                    "keep a package index or a folder of wheels with these versions (PIP_FIND_LINKS)",
+                    _index_remedy(lock),
                 )
             )
     return python
+
+
+def _index_remedy(lock: Path) -> str:
+    """What an index has to serve. A local version (`+cpu`) is on no public index but its maker's own."""
+    remedy = "keep a package index or a folder of wheels with these versions (PIP_FIND_LINKS)"
+    local = [line for line in lock.read_text().splitlines() if "+" in line]
+    if not local:
+        return remedy
+    return f"{remedy}; {', '.join(local)} is a local version, which PyPI does not serve: name its maker's index (PIP_EXTRA_INDEX_URL)"
 
 
 def _run(room: CleanRoom, python: Path | None, *arguments: str) -> str:

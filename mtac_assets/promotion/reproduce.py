@@ -16,7 +16,7 @@ from typing import Any, Literal
 from mtac_assets.promotion import divergence, rebuild
 from mtac_assets.promotion.clean_room import CleanRoom, clean_room
 from mtac_assets.promotion.errors import PromotionError
-from mtac_assets.provenance import ledger, refs
+from mtac_assets.provenance import environment, ledger, refs
 from mtac_assets.provenance.chain import broken_links
 from mtac_assets.provenance.files import read_json
 from mtac_assets.provenance.identity import Change, compare
@@ -99,6 +99,7 @@ def reproduce(
         "seed": seed,
         "installed": request.install,
         "environment_differences": [],
+        "observed_differences": [],
         "weights": {"recorded": summary.weights_digest, "rebuilt": None},
     }
     try:
@@ -123,6 +124,7 @@ def _rebuild(
         _require_chain(room)
     python = None
     if request.install:
+        rebuild.require_python(room, allow_another=request.allow_environment)
         echo("installing the model's own environment")
         python = rebuild.install(room, project.root)
     echo(f"commit {summary.commit[:12]} laid out, data pulled and verified; building its training set")
@@ -130,7 +132,8 @@ def _rebuild(
     declared = read_json(room.model / "declaration.json")["leaves"]
     changes = compare(declared, prepared.declaration["leaves"])
     found: dict[str, Any] = {
-        "environment_differences": [change.document() for change in changes if change.leaf.startswith("environment.")]
+        "environment_differences": [change.document() for change in changes if change.leaf.startswith("environment.")],
+        "observed_differences": [change.document() for change in _other_machine(room)],
     }
     _require_same(changes, request.allow_environment)
     if request.segments == "whole":
@@ -180,6 +183,12 @@ def _require_same(changes: Sequence[Change], allow_environment: bool) -> None:
                 for change in refused
             )
         )
+
+
+def _other_machine(room: CleanRoom) -> list[Change]:
+    """Processor, kernel and C library that differ from where the model was trained: told, and refused by nobody."""
+    recorded = read_json(room.model / "environment.json")["observed"]
+    return compare(environment.machine(recorded), environment.machine(environment.observed()))
 
 
 def _chosen(room: CleanRoom, segments: Segments, seed: int) -> list[int]:
@@ -242,11 +251,11 @@ def record_reproduction(
     project: Project, summary: ModelSummary, evidence: Mapping[str, Any], actor: str, reason: str
 ) -> Reproduction:
     """Write a verdict with its evidence into the ledger; a model that came out identical becomes a challenger."""
-    environment = project.environment.name
+    here = project.environment.name
     verdict: Verdict = evidence["verdict"]
     entry = ledger.append(
         project,
-        environment,
+        here,
         kind=REPRODUCTION,
         recipe=summary.recipe,
         model_id=summary.model_id,
@@ -254,11 +263,11 @@ def record_reproduction(
         reason=reason,
         evidence=evidence,
     )
-    statuses = ledger.statuses(ledger.history(project, environment, summary.recipe))
+    statuses = ledger.statuses(ledger.history(project, here, summary.recipe))
     if verdict == "identical" and statuses.get(summary.model_id) is None:
         ledger.append(
             project,
-            environment,
+            here,
             kind="challenger",
             recipe=summary.recipe,
             model_id=summary.model_id,

@@ -1,7 +1,7 @@
 """The environment that a model declares before training, and the one that a machine shows.
 
 Belongs here: interpreter, platform and versions of distributions as leaves of the fingerprint (`declared`); processor, flags
-and libraries as they are (`observed`), recorded beside the model and compared by a reproduction. Threads, precision, device
+and libraries as they are (`observed`), recorded beside the model; a reproduction lists where its machine differs. Threads, precision, device
 and instruction set are the recipe's leaves, so they are not repeated here.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,15 +30,6 @@ BIT_MOVING_VARIABLES = (
     "OPENBLAS_NUM_THREADS",
     "PYTHONHASHSEED",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One field in which two environments differ; None where one of them lacks it."""
-
-    field: str
-    declared: str | None
-    here: str | None
 
 
 def declared(project: Project, resolved: ResolvedRecipe, distributions: Mapping[str, str]) -> dict[str, str]:
@@ -71,14 +61,11 @@ def observed() -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def compare_environment(declared: Mapping[str, str], here: Mapping[str, str]) -> list[Difference]:
-    """Every field that differs between two documents of the same kind (two `declared`, or two `observed`), by name."""
-    fields = sorted(set(declared) | set(here))
-    return [
-        Difference(field, declared.get(field), here.get(field))
-        for field in fields
-        if declared.get(field) != here.get(field)
-    ]
+def machine(found: Mapping[str, str]) -> dict[str, str]:
+    """Of what was `observed`, the machine: its fields, and each of the processor's flags as a field of its own. Variables are left
+    out: a trainer sets its own, and the process that asks is none."""
+    fields = {name: value for name, value in found.items() if not name.startswith("variable.") and name != "cpu.flags"}
+    return fields | {f"cpu.flag.{flag}": "present" for flag in found.get("cpu.flags", "").split()}
 
 
 def _processor() -> dict[str, str]:

@@ -64,6 +64,8 @@ def test_a_line_leaves_a_whole_model_and_nothing_to_do(made: Made) -> None:
     assert line.report.is_file()
     assert Repository.at(made.project.root).resolve(f"refs/mtac/models/{line.model_id}") is not None
     assert line.mlflow_url is not None
+    (told,) = _materialized(made.project, "floods/model").values()
+    assert told.metadata["mlflow_run"] == dg.MetadataValue.url(line.mlflow_url), "the link on the model's page"
     assert plan(made.project, made.resolved).up_to_date
     assert run_line(made.project, made.resolved).dagster_run_ids == ()
 

@@ -18,6 +18,7 @@ from mtac_assets.provenance import ledger
 from mtac_assets.spec.errors import MtacError
 from mtac_assets.spec.load import load_recipe
 from mtac_assets.spec.project import Project
+from mtac_assets.tracking import registry
 from mtac_assets_tests.tides import make_project
 
 AS_OF = "2024-01-08"
@@ -79,6 +80,16 @@ def test_a_model_is_refused_rebuilt_promoted_and_stays_champion(trained: tuple[P
 
     with pytest.raises(MtacError, match="no other champion"):
         run(project, "floods_rollback", "floods_rollback_decision", approval, as_of=None)
+
+    after = "floods-" + "1" * 12  # another champion since, which the ledger alone has to know
+    ledger.append(
+        project, "local", kind="promote", recipe="floods", model_id=after, actor="Ada", reason="seemed better"
+    )
+    run(project, "floods_rollback", "floods_rollback_decision", {"by": "Bob", "reason": "worse live"}, as_of=None)
+    back = ledger.champion_at(project, "local", "floods")
+    assert back is not None
+    assert (back.kind, back.model_id, back.actor, back.reason) == ("rollback", model_id, "Bob", "worse live")
+    assert registry.aliases(project, "floods")["champion"] == model_id
 
 
 @pytest.mark.parametrize("config", [{"by": "", "reason": "why"}, {"by": "Ada"}])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
+import platform
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -98,7 +100,7 @@ def test_a_changed_day_in_the_store_is_refused_by_name(line: Line, model: dict[s
 
 def test_a_thread_more_in_the_recorded_recipe_is_named(line: Line, model: dict[str, Any]) -> None:
     """A forged commit: the recipe says two threads, the declaration one."""
-    forge(line, model["model_id"], "model/recipe.json", lambda text: text.replace('"threads": 1', '"threads": 2'))
+    line.forge(model["model_id"], "model/recipe.json", lambda text: text.replace('"threads": 1', '"threads": 2'))
     done = line.mtac("reproduce", model["model_id"], "--by", "ada", code=1)
     assert done["verdict"] == "impossible"
     assert any("threads" in finding["error"] for finding in done["why"])
@@ -112,7 +114,7 @@ def test_segments_that_are_no_chain_are_not_replayed(line: Line, model: dict[str
         document["segments"][1]["start_digest"] = "0" * 64
         return json.dumps(document)
 
-    forge(line, model["model_id"], "model/digests.json", relink)
+    line.forge(model["model_id"], "model/digests.json", relink)
     done = line.mtac("reproduce", model["model_id"], "--by", "ada", "--segments", "2", code=1)
     assert done["verdict"] == "impossible"
     assert "segment 1 does not start from the state in which segment 0 ended" in done["why"][0]["error"]
@@ -120,11 +122,59 @@ def test_segments_that_are_no_chain_are_not_replayed(line: Line, model: dict[str
 
 def test_a_changed_dependency_is_named_with_both_versions(line: Line, model: dict[str, Any]) -> None:
     version = importlib.metadata.version("torch")
-    forge(line, model["model_id"], "model/declaration.json", lambda text: text.replace(f'"{version}"', '"1.0.0"'))
+    line.forge(model["model_id"], "model/declaration.json", lambda text: text.replace(f'"{version}"', '"1.0.0"'))
     done = line.mtac("reproduce", model["model_id"], "--by", "ada", code=1)
     assert done["verdict"] == "impossible"
     named = {why["error"]: why["expected"] for why in done["why"]}
     assert named[f"environment.package.torch is {version} here"] == "1.0.0"
+
+
+def test_another_environment_is_rebuilt_in_where_asked_for_and_listed(line: Line, model: dict[str, Any]) -> None:
+    """One package of another version, another processor: the verdict, and that it was another environment."""
+    version = importlib.metadata.version("safetensors")
+    name = "environment.package.safetensors"
+    line.forge(
+        model["model_id"],
+        "model/declaration.json",
+        lambda text: text.replace(f'"{name}": "{version}"', f'"{name}": "0.0.1"'),
+    )
+
+    def elsewhere(text: str) -> str:
+        document = json.loads(text)
+        document["observed"] |= {"cpu.model": "Abacus", "variable.OMP_NUM_THREADS": "64"}
+        document["observed"]["cpu.flags"] += " beads"
+        return json.dumps(document)
+
+    line.forge(model["model_id"], "model/environment.json", elsewhere)
+    done = line.mtac("reproduce", model["model_id"], "--by", "ada", "--allow-environment")
+    assert done["verdict"] == "identical"
+    assert done["environment_differences"] == [{"leaf": name, "old": "0.0.1", "new": version}]
+    observed = {change["leaf"]: change["old"] for change in done["observed_differences"]}
+    assert observed == {"cpu.model": "Abacus", "cpu.flag.beads": "present"}
+    refused = line.mtac("promote", model["model_id"], "--by", "ada", "--reason", "test", code=1)
+    (gate,) = [verdict for verdict in refused["verdicts"] if verdict["gate"] == "reproduction"]
+    assert "environment that differs in 1 field" in gate["reason"]
+
+
+def test_a_lock_that_no_index_serves_and_another_python_are_refused_by_name(
+    line: Line, model: dict[str, Any], tmp_path: Path
+) -> None:
+    nothing = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path), "PIP_CONFIG_FILE": os.devnull}
+    line.forge(model["model_id"], "model/requirements.txt", lambda _: "torch==2.13.0+abacus\n")
+    done = line.mtac("reproduce", model["model_id"], "--by", "ada", "--install", code=1, env=nothing)
+    assert done["verdict"] == "impossible"
+    (why,) = done["why"]
+    assert "torch==2.13.0+abacus" in why["error"]
+    assert "torch==2.13.0+abacus is a local version, which PyPI does not serve" in why["remedy"]
+    python = f'"environment.python": "{platform.python_implementation()} {platform.python_version()}"'
+    line.forge(
+        model["model_id"],
+        "model/declaration.json",
+        lambda text: text.replace(python, '"environment.python": "CPython 3.9.0"'),
+    )
+    done = line.mtac("reproduce", model["model_id"], "--by", "ada", "--install", code=1, env=nothing)
+    assert done["verdict"] == "impossible"
+    assert "trained by CPython 3.9.0" in done["why"][0]["error"]
 
 
 UNSTEADY = """
@@ -192,31 +242,3 @@ def test_an_unknown_and_an_ambiguous_id_are_refused(line: Line, model: dict[str,
     tree = line.git("rev-parse", f"refs/mtac/models/{model['model_id']}^{{tree}}")
     line.git("update-ref", f"refs/mtac/models/{other}", line.git("commit-tree", tree, "-m", body))
     assert "may be any of 2" in line.mtac("show", "floods", code=2)["errors"][0]["error"]
-
-
-def forge(line: Line, model_id: str, path: str, change: Any) -> None:
-    """Rewrite one file of a model's commit, as somebody with access to the repository could."""
-    name = f"refs/mtac/models/{model_id}"
-    index = {"GIT_INDEX_FILE": str(line.root / "forged-index")}
-    import os
-
-    def git(*arguments: str, data: str | None = None) -> str:
-        return subprocess.run(
-            ["git", "-c", "user.name=t", "-c", "user.email=t@localhost", *arguments],
-            cwd=line.root,
-            env={**os.environ, **index},
-            input=data,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-
-    old = git("show", f"{name}:{path}")
-    new = change(old)
-    assert new != old
-    git("read-tree", name)
-    blob = git("hash-object", "-w", "--stdin", data=new).strip()
-    git("update-index", "--cacheinfo", f"100644,{blob},{path}")
-    body = git("log", "-1", "--format=%B", name)
-    commit = git("commit-tree", git("write-tree").strip(), "-p", f"{name}^", "-m", body).strip()
-    git("update-ref", name, commit)
