@@ -30,6 +30,13 @@ from mtac_assets_tests.services.test_local import until_up, using
 LAUNCH = """mutation Launch($params: ExecutionParams!) { launchRun(executionParams: $params) {
   __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
 
+SENSOR = """query Sensor($selector: SensorSelector!) { sensorOrError(sensorSelector: $selector) {
+  ... on Sensor { sensorState { id status ticks(limit: 1000) { id } } } } }"""
+START_SENSOR = """mutation Start($selector: SensorSelector!) { startSensor(sensorSelector: $selector) {
+  ... on Sensor { sensorState { status } } ... on PythonError { message } } }"""
+STOP_SENSOR = """mutation Stop($id: String) { stopSensor(id: $id) {
+  ... on StopSensorMutationResult { instigationState { status } } ... on PythonError { message } } }"""
+
 
 @dataclass
 class Running:
@@ -98,6 +105,31 @@ class Running:
         launched = said["data"]["launchRun"]
         assert launched["__typename"] == "LaunchRunSuccess", said
         return launched["run"]["runId"]
+
+    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        """An answer of Dagster's GraphQL, as its pages ask for it."""
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = urllib.request.Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            said = json.load(answer)
+        assert "errors" not in said, said
+        return said["data"]
+
+    def sensor(self, name: str) -> dict[str, Any]:
+        """A sensor's id, status, and how many ticks it had."""
+        state = self.ask(SENSOR, selector=self._sensor(name))["sensorOrError"]["sensorState"]
+        return {"id": state["id"], "status": state["status"], "ticks": len(state["ticks"])}
+
+    def switch(self, name: str, *, on: bool) -> None:
+        """As the switch on the sensor's page does."""
+        if on:
+            self.ask(START_SENSOR, selector=self._sensor(name))
+        else:
+            self.ask(STOP_SENSOR, id=self.sensor(name)["id"])
+
+    def _sensor(self, name: str) -> dict[str, str]:
+        location = f"{self.project.package}.definitions"
+        return {"repositoryLocationName": location, "repositoryName": "__repository__", "sensorName": name}
 
     def ended(self, *run_ids: str, seconds: float = 180.0) -> list[dg.DagsterRunStatus]:
         """How the runs ended, once they all have."""

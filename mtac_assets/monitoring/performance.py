@@ -2,7 +2,7 @@
 
 Concept drift (the same inputs, another answer) is found here and nowhere else: no look at inputs or scores can tell it. One
 statistic decides, the log loss, so that there is one error rate to keep; ROC AUC and the base rate stand beside it for people.
-The test days are the reference, not the validation days: on those the weights were chosen.
+The test days are the reference, the validation loss stands beside it (decision 0013).
 
 What does not belong here: the arithmetic (live_loss.py), which days are live (live_days.py), drift of inputs (drift/).
 """
@@ -111,10 +111,20 @@ def performance(project: Project, model_id: str, keys: Iterable[str], settings: 
             "rows": reference.rows,
             "base_rate": float(reference.labels.mean()),
             "metrics": {name: report.metrics[name] for name in METRICS},
+            "validation": validation_loss(model.pack.document("training")["curve"]),
         },
         settings=settings,
         windows=judged,
     )
+
+
+def validation_loss(curve: Sequence[Mapping[str, Any]]) -> float | None:
+    """The log loss on the validation rows at the end of training, from the pack's `curve`; None where nothing was validated.
+
+    No interval: the pack holds the number, not the rows.
+    """
+    found = [point["validation"]["log_loss"] for point in curve if "log_loss" in point.get("validation", {})]
+    return float(found[-1]) if found else None
 
 
 def with_persistence(judged: Sequence[Window], persistence: int) -> tuple[Window, ...]:

@@ -53,6 +53,14 @@ def _losses(axis: Axes, document: Mapping[str, Any]) -> None:
     axis.axhline(reference["value"], color=REFERENCE, linewidth=1.4, label="its own test rows")
     if reference["low"] is not None:
         axis.axhspan(reference["low"], reference["high"], color=REFERENCE, alpha=0.12, linewidth=0)
+    if document["reference"].get("validation") is not None:  # documents of earlier versions do not have it
+        axis.axhline(
+            document["reference"]["validation"],
+            color=REFERENCE,
+            linewidth=1,
+            linestyle=":",
+            label="its validation rows",
+        )
     shown: set[str] = set()
     for window in document["windows"]:
         if window["metrics"] is None:

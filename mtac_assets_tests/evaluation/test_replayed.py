@@ -174,6 +174,22 @@ def test_a_cost_that_is_not_known_is_not_made_up() -> None:
     assert "unknown" in replay_page(found)
 
 
+def test_a_policy_that_watches_nothing_has_no_number_of_alarms() -> None:
+    by_calendar = account(12, 84) | {"watched": []}
+    watching = account(2, 84, alarms=2) | {"watched": ["drift"]}
+    played = [
+        (policy("weekly"), by_calendar, served(84, 0.9)),
+        (policy("drift"), watching, served(84, 0.8)),
+        (policy("earlier"), account(2, 84, alarms=1), served(84, 0.8)),
+    ]
+    found = replay_document("flights", played, BOOTSTRAP)
+    assert [one["alarms_count"] for one in found["policies"]] == [None, 2, 1]
+    page = replay_page(found)
+    assert '<td class="n">–</td>' in page
+    assert "12 trainings, 12 decisions</summary>" in page
+    assert "2 trainings, 2 decisions, 2 alarms" in page
+
+
 def test_the_page_tells_all_of_it_and_stands_alone(tmp_path: Path) -> None:
     played = [
         (policy("never"), account(1, 84), served(84, 0.2)),

@@ -18,6 +18,7 @@ from mtac_assets.monitoring.performance import Window, performance, with_persist
 from mtac_assets.monitoring.performance_plot import draw
 from mtac_assets.monitoring.predictions import score_days
 from mtac_assets.monitoring.stored_predictions import read_scores
+from mtac_assets.provenance.files import read_json
 from mtac_assets.spec.recipe import PerformanceTrigger
 from mtac_assets_tests.monitoring.conftest import Watched, change_outcomes
 
@@ -40,6 +41,9 @@ def test_an_unchanged_world_is_ok_and_the_open_window_waits(watched: Watched, tm
     assert found.windows[3].reason == "open until 2024-01-27: 1 of 4 days so far"
     document = json.loads(json.dumps(found.document(), allow_nan=False))
     assert document["schema_version"] == 1
+    curve = read_json(watched.project.state.models / watched.champion / "training.json")["curve"]
+    (*_, last) = [point["validation"]["log_loss"] for point in curve if "validation" in point]
+    assert document["reference"]["validation"] == last, "shown beside the test rows, which decide"
     picture = draw(document, tmp_path / "performance.png")
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert picture.stat().st_size < 60_000

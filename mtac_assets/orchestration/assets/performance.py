@@ -122,4 +122,5 @@ def _metadata(judged: "Performance", document: dict[str, Any]) -> dict[str, Any]
         "chart": metadata.inline_plot("performance", picture(document)),
         "windows": metadata.table(["days", "state", "rows with label", "log loss", "ROC AUC"], rows),
         "reference": f"log loss {metadata.interval(judged.reference['metrics']['log_loss'])} on its test rows",
+        **({"validation loss": judged.reference["validation"]} if judged.reference["validation"] is not None else {}),
     }

@@ -230,3 +230,28 @@ def test_it_is_stopped_unless_the_dataset_says_active(daemon):
     path.write_text(path.read_text().replace("arrival: {", "arrival: {active: true, "))
     daemon.start_again()
     assert daemon.repository.get_sensor_def(SENSOR).default_status == dg.DefaultSensorStatus.RUNNING
+
+
+@pytest.mark.slow
+def test_files_on_another_file_system_come_in_the_same(daemon) -> None:
+    """Any fsspec path: here one in memory. A file there has no time of its own, so it settles from when it was first seen."""
+    import fsspec
+
+    system, folder = fsspec.filesystem("memory"), f"/landed-{daemon.project.package}"
+    dataset = daemon.project.datasets()["tides"]
+    dataset.write_text(dataset.read_text().replace("url: incoming", f"url: 'memory:/{folder}'"))
+    daemon.start_again()
+    try:
+        system.pipe({f"{folder}/tides-{DAYS[0]}.csv": write_day(daemon.project.root, DAYS[0]).read_bytes()})
+        assert "still being written" in daemon.tick(SENSOR).skip_message
+        assert daemon.run(settled(daemon).run_requests) == [None]
+        assert ingested(daemon) == [str(DAYS[0])]
+        assert "nothing new" in settled(daemon).skip_message
+        system.pipe(
+            {f"{folder}/tides-{DAYS[0]}.csv": write_day(daemon.project.root, DAYS[0], level_factor=0.9).read_bytes()}
+        )
+        assert not daemon.tick(SENSOR).run_requests, "corrected just now"
+        (again,) = settled(daemon).run_requests
+        assert daemon.run([again]) == [None]
+    finally:
+        system.rm(folder, recursive=True)

@@ -85,6 +85,21 @@ def test_files_that_land_while_nobody_looks(landing: Project, up: Running) -> No
     until(lambda: up.check("landed", TIDES) is True, "nothing refused any more")
 
 
+def test_a_sensor_that_is_switched_off_looks_no_more_until_it_is_switched_on(landing: Project, up: Running) -> None:
+    """As the switch on Dagster's page does it."""
+    until(lambda: up.sensor(f"{TIDES}_arrival")["ticks"] > 0, "a first tick")
+    up.switch(f"{TIDES}_arrival", on=False)
+    time.sleep(12)  # a tick that was under way ends; then two rounds of the daemon
+    before = up.sensor(f"{TIDES}_arrival")
+    drop(landing, 1)
+    time.sleep(12)
+    assert up.sensor(f"{TIDES}_arrival") == before
+    assert before["status"] == "STOPPED"
+    assert up.runs("tides_ingest") == []
+    up.switch(f"{TIDES}_arrival", on=True)
+    until(lambda: up.told(TIDES)["2024-01-01"] == 1, "the day that landed meanwhile")
+
+
 def test_a_killed_daemon_loses_and_doubles_nothing(landing: Project, up: Running) -> None:
     for kill, day in enumerate((1, 4, 7)):
         for offset in range(3):
