@@ -185,7 +185,7 @@ def test_a_worker_that_would_come_back_after_it_was_given_up_is_gone_and_has_spo
     fault = {"fault": {"kind": "signal_after_step", "step": 6, "signal": "SIGSTOP", "worker": worker}}
     child = begun(language.changed(more=fault), 2, root, **{SECONDS_VARIABLE: "5"})
     halted = stopped_worker(child)
-    _, said = child.communicate(timeout=60)
+    _, said = child.communicate(timeout=120)
     assert child.returncode == 1, said
     assert not halted.is_running(), "ended with the others, so that no late step of it meets the next attempt"
     assert not (language.out / "pack.json").exists()
