@@ -5,14 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
 import pytest
 
+from mtac_assets.orchestration.assets.preflight import passed_in
 from mtac_assets.orchestration.execute import execute
 from mtac_assets.orchestration.instance import instance
 from mtac_assets.orchestration.jobs import ingest_name, train_name
+from mtac_assets.orchestration.place import recipe_place
 from mtac_assets.orchestration.repository import load_repository
 from mtac_assets.orchestration.settings import run_config
 from mtac_assets.provenance.plan import plan
@@ -60,6 +63,11 @@ def test_texts_become_a_training_set_and_the_plan_follows(project: Project) -> N
     picture = next(value["shares"] for value in shown.values() if "shares" in value)
     assert "data:image/svg+xml;base64," in str(picture)
     assert [step.asset for step in plan(project, resolved).steps] == ["small_lm/model", "small_lm/report"]
+    place = recipe_place(project.recipes()["small_lm"].parent)
+    with instance(project) as opened:
+        (newest,) = opened.get_run_records(limit=1)
+        asked = {name: SimpleNamespace(instance=opened, run_id=name) for name in (newest.dagster_run.run_id, "another")}
+        assert [passed_in(context, place) for context in asked.values()] == [True, False]
     other = load_recipe(project, "small_lm", ("mix.tokens=9000",))
     assert [step.asset for step in plan(project, other).steps] == [
         "small_lm/training_set",

@@ -8,11 +8,13 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import pandas
+import psutil
 import pytest
 
 from mtac_assets.spec.errors import MtacError
@@ -86,6 +88,39 @@ def test_every_launcher_runs_the_same_trainer_to_the_same_bits(project, tmp_path
     assert packs[0].document("digests") == packs[1].document("digests")
     with pytest.raises(TrainingRefused, match="cannot be shared out among 4 workers"):
         train(several, shared, tmp_path / "four", "c", workers=4)
+
+
+@pytest.mark.fault
+def test_a_worker_that_dies_under_torchrun_ends_all_and_is_made_up_for(project, tmp_path):
+    """torchrun starts none again; the next attempt, by another launcher, comes to the bits of an undisturbed training."""
+    launcher = project.environment.launcher.model_copy(update={"kind": "torchrun", "workers": 2})
+    several = replace(project, environment=project.environment.model_copy(update={"launcher": launcher}))
+    long = recipe(project, "training.micro_batch_size=16", "training.epochs=60", "training.checkpoint_every_steps=50")
+    out = tmp_path / "two"
+
+    def ours() -> list[psutil.Process]:
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                if str(out) in process.cmdline() and "RANK" in process.environ():
+                    found.append(process)
+        return found
+
+    def kill() -> None:
+        while not list(out.glob("checkpoints/step-*.json")):
+            time.sleep(0.02)
+        next(one for one in ours() if one.environ()["RANK"] == "1").kill()
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    with pytest.raises(TrainingFailed, match="worker 1"):
+        train(several, long, out, "first")
+    thread.join()
+    assert not ours()
+    assert not (out / "pack.json").exists()
+    resumed = train(project, long, out, "second")
+    assert resumed.document("training")["resumed_at"] >= 50
+    assert resumed.document("digests") == train(project, long, tmp_path / "one", "alone").document("digests")
 
 
 def test_a_launcher_that_is_not_installed_is_named(project, tmp_path):

@@ -166,19 +166,42 @@ def test_a_worker_that_hangs_ends_the_training_within_its_limit_by_its_name(lang
     assert f"worker {worker} does not answer" in said
 
 
+def stopped_worker(child: subprocess.Popen[str]) -> psutil.Process:
+    """The worker that SIGSTOP has halted."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        time.sleep(0.1)
+        for worker in psutil.Process(child.pid).children():
+            if worker.status() == psutil.STATUS_STOPPED:
+                return worker
+    raise AssertionError("no worker was halted")
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("worker", [0, 1])
+def test_a_worker_that_would_come_back_after_it_was_given_up_is_gone_and_has_spoilt_nothing(
+    language, root, alone, worker
+):
+    fault = {"fault": {"kind": "signal_after_step", "step": 6, "signal": "SIGSTOP", "worker": worker}}
+    child = begun(language.changed(more=fault), 2, root, **{SECONDS_VARIABLE: "5"})
+    halted = stopped_worker(child)
+    _, said = child.communicate(timeout=120)
+    assert child.returncode == 1, said
+    assert not halted.is_running(), "ended with the others, so that no late step of it meets the next attempt"
+    assert not (language.out / "pack.json").exists()
+    train(language, 1, root)
+    assert Pack.open(language.out).document("training")["resumed_at"] == 4
+    assert documents(language.out) == documents(alone)
+
+
 @pytest.mark.fault
 def test_a_worker_that_comes_back_within_the_limit_changes_no_bit(language, root, alone):
     fault = {"fault": {"kind": "signal_after_step", "step": 6, "signal": "SIGSTOP", "worker": 1}}
     child = begun(language.changed(more=fault), 2, root, **{SECONDS_VARIABLE: "60"})
-    halted: list[psutil.Process] = []
-    deadline = time.monotonic() + 60
-    while not halted and time.monotonic() < deadline:
-        time.sleep(0.1)
-        workers = psutil.Process(child.pid).children()
-        halted = [one for one in workers if one.status() == psutil.STATUS_STOPPED]
+    halted = stopped_worker(child)
     time.sleep(2)
     assert child.poll() is None, "the other one waits"
-    halted[0].send_signal(signal.SIGCONT)
+    halted.send_signal(signal.SIGCONT)
     _, said = child.communicate(timeout=60)
     assert child.returncode == 0, said
     assert documents(language.out) == documents(alone)

@@ -24,6 +24,7 @@ from mtac_assets.training.errors import TrainingFailed, TrainingRefused, Trainin
 from mtac_assets.training.launch import train
 from mtac_assets.training.pack import Pack
 from mtac_assets_tests.free_ports import free_port
+from mtac_assets_tests.texts import RECIPE, ingest_texts, make_texts
 
 pytest.importorskip("ray", reason="Ray is not installed here: pip install 'mtac-assets[ray]'")
 
@@ -61,8 +62,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
     made = find_project(tiny_project.write(tmp_path_factory.mktemp("shop")))
     assert [day.status for day in ingest(made, "shoes", ["all"]).days] == ["written"]
-    launcher = made.environment.launcher.model_copy(update={"kind": "ray", "workers": 2})
-    return replace(made, environment=made.environment.model_copy(update={"launcher": launcher}))
+    return launched(made, "ray", 2)
 
 
 @pytest.fixture
@@ -122,10 +122,30 @@ def _named(*names: str) -> list[psutil.Process]:
     return found
 
 
-def alone(project: Project, *overrides: str, out: Path) -> Pack:
-    launcher = project.environment.launcher.model_copy(update={"kind": "process", "workers": 1})
-    one = replace(project, environment=project.environment.model_copy(update={"launcher": launcher}))
-    return train(one, load_recipe(one, "fit", overrides), out, "alone")
+def alone(project: Project, *overrides: str, out: Path, name: str = "fit") -> Pack:
+    one = launched(project, "process", 1)
+    return train(one, load_recipe(one, name, overrides), out, "alone")
+
+
+def launched(project: Project, kind: str, workers: int) -> Project:
+    """The project in an environment with this launcher."""
+    launcher = project.environment.launcher.model_copy(update={"kind": kind, "workers": workers})
+    return replace(project, environment=project.environment.model_copy(update={"launcher": launcher}))
+
+
+@pytest.mark.slow
+def test_a_language_model_on_two_nodes_has_the_bits_of_one_process(tmp_path, two_nodes):
+    texts = make_texts(tmp_path / "texts", RECIPE.replace("from_step: 40", "from_step: 4"))
+    ingest_texts(texts)
+    few = ("mix.tokens=1000",)
+    expected = alone(texts, *few, out=tmp_path / "one", name="small_lm")
+    several = launched(texts, "ray", 2)
+    with nothing_left(*TRAINING):
+        pack = train(
+            several, load_recipe(several, "small_lm", few), tmp_path / "two", "a", environment_variables=two_nodes
+        )
+    assert pack.document("digests") == expected.document("digests")
+    assert pack.model_id == expected.model_id
 
 
 @pytest.mark.slow
