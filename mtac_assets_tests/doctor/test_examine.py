@@ -98,6 +98,24 @@ def test_a_disk_that_is_filling_up(
     assert part(project, "disk").state == state
 
 
+def test_every_volume_that_something_is_kept_on_is_looked_at(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = Path("/dev/shm")
+    if shared.stat().st_dev == project.root.stat().st_dev:
+        pytest.skip("one volume alone is here")
+    (file,) = project.root.rglob("environments/local.yaml")
+    file.write_text(file.read_text().replace("remote: null", "remote: /dev/shm/mtac-not-there-yet"))
+    found = part(find_project(project.root), "disk")
+    assert "free for the state; " in found.says
+    assert found.says.endswith("free for the store")
+    free = shutil.disk_usage(shared).free
+    monkeypatch.setattr(
+        machine.shutil, "disk_usage", lambda place: shutil._ntuple_diskusage(1, 1, 0 if place == shared else free)
+    )  # pyright: ignore[reportAttributeAccessIssue]
+    monkeypatch.setattr(machine, "SCARCE_BYTES", 1)
+    (finding,) = part(find_project(project.root), "disk").problems
+    assert "0.0 GiB free for the store" in finding.error
+
+
 def test_a_clock_that_is_an_hour_behind_its_own_records(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger.append(
         project, project.environment.name, kind="note", recipe="floods", model_id=None, actor="ada", reason="r",
