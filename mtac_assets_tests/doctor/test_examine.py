@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from mtac_assets.doctor.part import Part
 from mtac_assets.orchestration.instance import prepare_dagster_home
 from mtac_assets.provenance import ledger
 from mtac_assets.spec.project import Project, find_project
+from mtac_assets_tests.postgres import identity
 from mtac_assets_tests.tides import make_project
 
 
@@ -102,9 +106,9 @@ def test_every_volume_that_something_is_kept_on_is_looked_at(project: Project, m
     shared = Path("/dev/shm")
     if shared.stat().st_dev == project.root.stat().st_dev:
         pytest.skip("one volume alone is here")
-    (file,) = project.root.rglob("environments/local.yaml")
-    file.write_text(file.read_text().replace("remote: null", "remote: /dev/shm/mtac-not-there-yet"))
-    found = part(find_project(project.root), "disk")
+    data = project.environment.data.model_copy(update={"remote": "/dev/shm/mtac-not-there-yet"})
+    project = replace(project, environment=project.environment.model_copy(update={"data": data}))
+    found = part(project, "disk")
     assert "free for the state; " in found.says
     assert found.says.endswith("free for the store")
     free = shutil.disk_usage(shared).free
@@ -112,8 +116,54 @@ def test_every_volume_that_something_is_kept_on_is_looked_at(project: Project, m
         machine.shutil, "disk_usage", lambda place: shutil._ntuple_diskusage(1, 1, 0 if place == shared else free)
     )  # pyright: ignore[reportAttributeAccessIssue]
     monkeypatch.setattr(machine, "SCARCE_BYTES", 1)
-    (finding,) = part(find_project(project.root), "disk").problems
+    (finding,) = part(project, "disk").problems
     assert "0.0 GiB free for the store" in finding.error
+
+
+LOOK = """
+import sys, json
+from pathlib import Path
+from mtac_assets.doctor import machine, records
+from mtac_assets.spec.project import find_project
+project = find_project(Path(sys.argv[1]))
+print(json.dumps([look(project).document() for look in (machine.state, records.remote)]))
+"""
+
+
+@pytest.mark.fault
+def test_folders_that_may_be_read_but_not_written(root: Path) -> None:
+    """Asked by a process that is not root, for whom a mode of 0500 holds."""
+    folder = Path(tempfile.mkdtemp(prefix="mtac-readable-"))
+    try:
+        made = make_project(folder / "coast")
+        for name in ("state", "store", "home"):
+            (folder / name).mkdir()
+        (file,) = made.environments.glob("local.yaml")
+        text = file.read_text().replace("state: .mtac", f"state: {folder}/state")
+        file.write_text(text + f"data: {{remote: {folder}/store}}\n")
+        if identity():
+            for path in (folder, *folder.rglob("*")):
+                shutil.chown(path, identity()["user"])
+        variables = {"PYTHONPATH": str(root), "PATH": os.environ["PATH"], "HOME": str(folder / "home")}
+        command = [sys.executable, "-c", LOOK, str(made.root)]
+
+        def asked() -> list[dict[str, Any]]:
+            done = subprocess.run(
+                command, cwd=folder, env=variables, capture_output=True, text=True, check=False, **identity()
+            )
+            assert done.returncode == 0, done.stderr
+            return json.loads(done.stdout)
+
+        assert [one["state"] for one in asked()] == ["good", "good"]
+        for name in ("state", "store"):
+            (folder / name).chmod(0o500)
+        state, remote = asked()
+        assert "Permission denied" in state["problems"][0]["error"]
+        assert "owner" in state["problems"][0]["remedy"]
+        assert "does not take an object" in remote["problems"][0]["error"]
+        assert "permissions" in remote["problems"][0]["remedy"]
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_a_clock_that_is_an_hour_behind_its_own_records(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
