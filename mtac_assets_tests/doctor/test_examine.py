@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
 import socket
 import sqlite3
@@ -23,7 +24,6 @@ from mtac_assets.doctor.part import Part
 from mtac_assets.orchestration.instance import prepare_dagster_home
 from mtac_assets.provenance import ledger
 from mtac_assets.spec.project import Project, find_project
-from mtac_assets_tests.postgres import identity
 from mtac_assets_tests.tides import make_project
 
 
@@ -121,48 +121,55 @@ def test_every_volume_that_something_is_kept_on_is_looked_at(project: Project, m
 
 
 LOOK = """
-import sys, json
+import json, os, sys
 from pathlib import Path
 from mtac_assets.doctor import machine, records
 from mtac_assets.spec.project import find_project
 project = find_project(Path(sys.argv[1]))
-print(json.dumps([look(project).document() for look in (machine.state, records.remote)]))
+
+def look():
+    return [part(project).document() for part in (machine.state, records.remote)]
+
+said = look()
+for folder in sys.argv[3:]:
+    os.chmod(folder, 0o500)
+if sys.argv[2] != "0":  # everything is loaded by now, and nothing of the interpreter's must be readable
+    os.setgroups([])
+    os.setgid(int(sys.argv[2]))
+    os.setuid(int(sys.argv[2]))
+print(json.dumps([said, look()]))
 """
 
 
 @pytest.mark.fault
 def test_folders_that_may_be_read_but_not_written(root: Path) -> None:
-    """Asked by a process that is not root, for whom a mode of 0500 holds."""
+    """Asked by a process that is not root: only for such a one a mode of 0500 holds."""
     folder = Path(tempfile.mkdtemp(prefix="mtac-readable-"))
     try:
         made = make_project(folder / "coast")
-        for name in ("state", "store", "home"):
-            (folder / name).mkdir()
+        kept = [folder / "state", folder / "store"]
         (file,) = made.environments.glob("local.yaml")
-        text = file.read_text().replace("state: .mtac", f"state: {folder}/state")
-        file.write_text(text + f"data: {{remote: {folder}/store}}\n")
-        if identity():
+        text = file.read_text().replace("state: .mtac", f"state: {kept[0]}")
+        file.write_text(text + f"data: {{remote: {kept[1]}}}\n")
+        for place in (*kept, folder / "home"):
+            place.mkdir()
+        user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else 0
+        if user:
             for path in (folder, *folder.rglob("*")):
-                shutil.chown(path, identity()["user"])
+                os.chown(path, user, user)
         variables = {"PYTHONPATH": str(root), "PATH": os.environ["PATH"], "HOME": str(folder / "home")}
-        command = [sys.executable, "-c", LOOK, str(made.root)]
-
-        def asked() -> list[dict[str, Any]]:
-            done = subprocess.run(
-                command, cwd=folder, env=variables, capture_output=True, text=True, check=False, **identity()
-            )
-            assert done.returncode == 0, done.stderr
-            return json.loads(done.stdout)
-
-        assert [one["state"] for one in asked()] == ["good", "good"]
-        for name in ("state", "store"):
-            (folder / name).chmod(0o500)
-        state, remote = asked()
+        command = [sys.executable, "-c", LOOK, str(made.root), str(user), *map(str, kept)]
+        done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        before, (state, remote) = json.loads(done.stdout)
+        assert [one["state"] for one in before] == ["good", "good"]
         assert "Permission denied" in state["problems"][0]["error"]
         assert "owner" in state["problems"][0]["remedy"]
         assert "does not take an object" in remote["problems"][0]["error"]
         assert "permissions" in remote["problems"][0]["remedy"]
     finally:
+        for path in folder.iterdir():
+            path.chmod(0o700)
         shutil.rmtree(folder)
 
 

@@ -31,7 +31,7 @@ def test_what_does_not_fit_is_named_and_with_room_again_the_bits_are_the_same(jo
     assert done.returncode != 0
     assert "File too large" in done.stderr, done.stderr
     assert not (job.out / "pack.json").exists(), "sealed last, and only when all is there"
-    assert not [path for path in (job.out / "checkpoints").glob("step-*.safetensors")]
+    assert not list((job.out / "checkpoints").glob("step-*.safetensors"))
     assert steps_in(job.out / "checkpoints") == []
     assert not document_path(job.out / "checkpoints", 5).exists()
     run_job(job)
