@@ -141,7 +141,7 @@ def proxy(project: Project) -> Part:
     except ssl.SSLCertVerificationError as error:
         return _worry(page, f"its certificate is not trusted here: {error.verify_message}", remedy)
     except OSError as error:
-        up = "see docker compose logs proxy: without certificate or log-ins it does not start"
+        up = "see docker compose logs proxy: without a certificate it does not start, without log-ins it lets nobody in"
         return _worry(page, f"it does not answer: {error.strerror or error}", up)
     ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(str(certificate["notAfter"])), UTC)
     if ends - clock.now() < RENEW_BEFORE:
