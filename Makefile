@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 STAMP_DEV := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test test-full test-faults up bench bench-gpu bench-monitoring lint types smoke definitions check recipe-diff audit image same-image deploy prove format schema constraints clean
+.PHONY: help install install-dev demo test test-slow test-full test-faults up bench bench-gpu bench-monitoring lint types smoke definitions check recipe-diff audit image same-image deploy prove format schema constraints clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,9 @@ demo: $(STAMP)  ## a year of flights in, an evaluated, tracked and reproduced mo
 
 test: $(STAMP_DEV)  ## the tests (under 10 minutes on 2 cores)
 	@$(BIN)/python -m pytest -n $(JOBS) -m 'not slow and not fault'
+
+test-slow: $(STAMP_DEV)  ## the slow tests that inject no fault, which neither of the two others runs
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m 'slow and not fault'
 
 test-full: $(STAMP_DEV)  ## all tests: also the slow ones and the fault suite
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile

@@ -37,14 +37,14 @@ def service(
 ) -> int:
     """Run one service of a deployment in the foreground (environments with a `server` section; `mtac up` is for one machine)."""
     from mtac_assets.provenance.image import accepted
-    from mtac_assets.services.server import NAMES, server_of
+    from mtac_assets.services.server import NAMES, WATCHED, server_of
     from mtac_assets.services.server import healthy as asked
     from mtac_assets.spec.project import find_project
 
     project = find_project()
     server_of(project)
     if healthy:
-        return 0 if name.value not in NAMES or asked(project, name.value) else 1
+        return 0 if name.value not in WATCHED or asked(project, name.value) else 1
     accepted()  # nothing of another image works on what is here; `--healthy` and the doctor still look
     if name.value in NAMES:
         _become(project, name.value)
@@ -87,6 +87,7 @@ def _carry(project: Project) -> None:
     import threading
 
     from mtac_assets.cli.up import send_queued
+    from mtac_assets.services.server import round_done
     from mtac_assets.services.supervise import CHORE_SECONDS
 
     stop, told = threading.Event(), set[str]()
@@ -95,4 +96,5 @@ def _carry(project: Project) -> None:
     output.note("delivering to MLflow what waits, once a minute")
     while not stop.is_set():
         send_queued(project, told)
+        round_done(project)
         stop.wait(CHORE_SECONDS)

@@ -25,6 +25,7 @@ def verify(
     from mtac_assets.provenance.git import Repository
     from mtac_assets.provenance.ledger import environments
     from mtac_assets.provenance.ledger_check import check
+    from mtac_assets.provenance.signatures import ledger_problems
     from mtac_assets.provenance.verify import verify_all, verify_model
     from mtac_assets.spec.project import find_project
 
@@ -38,6 +39,9 @@ def verify(
     if model_id is None:
         repository = Repository.at(project.root)
         found |= {f"ledger {name}": check(repository, name) for name in environments(repository)}
+        own = f"ledger {project.environment.name}"
+        if found.get(own) == []:
+            found[own] = ledger_problems(project)
     findings = [finding for each in found.values() for finding in each]
     if not json:
         for name, each in found.items():

@@ -17,6 +17,7 @@ EVERYWHERE: dict[str, Examine] = {
     "git": records.git,
     "ledger": records.decisions,
     "approvals": records.approvals,
+    "signing": records.signing,
     "remote": records.remote,
     "mlflow": engines.mlflow,
 }

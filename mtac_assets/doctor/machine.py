@@ -19,6 +19,7 @@ from mtac_assets.doctor.part import Part
 from mtac_assets.provenance.distributions import normalise
 from mtac_assets.provenance.files import write_atomic
 from mtac_assets.provenance.git import GitError, Repository
+from mtac_assets.provenance.store import remote_url
 from mtac_assets.spec import clock
 from mtac_assets.spec.clock import TOLERANCE as CLOCK_TOLERANCE
 from mtac_assets.spec.errors import Finding
@@ -81,21 +82,39 @@ def state(project: Project) -> Part:
 
 
 def room(project: Project) -> Part:
-    """Free bytes where the state lies."""
-    place = project.state.root
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free
-    says = f"{free / 2**30:.1f} GiB free"
-    if free >= SCARCE_BYTES:
-        return Part("disk", says)
-    finding = Finding(
-        f"{says} where the state lies",
-        str(place),
-        f"{SCARCE_BYTES >> 30} GiB; below {LEAST_BYTES >> 30} GiB nothing should be started",
-        "`mtac gc --keep N` says what it would free; or move `state` to another volume",
-    )
-    return Part("disk", says, [finding], ()) if free < LEAST_BYTES else Part("disk", says, (), [finding])
+    """Free bytes on every volume that something is kept on: the state, the store, MLflow's files, the repository."""
+    by_volume: dict[int, tuple[list[str], Path]] = {}
+    for what, place in _kept(project).items():
+        there = next(each for each in (place, *place.parents) if each.exists())
+        by_volume.setdefault(there.stat().st_dev, ([], there))[0].append(what)
+    says, problems, worries = [], [], []
+    for whose, place in by_volume.values():
+        free = shutil.disk_usage(place).free
+        words = f"{free / 2**30:.1f} GiB free for {', '.join(whose)}"
+        says.append(words)
+        if free >= SCARCE_BYTES:
+            continue
+        finding = Finding(
+            f"only {words}",
+            str(place),
+            f"{SCARCE_BYTES >> 30} GiB; below {LEAST_BYTES >> 30} GiB nothing should be started",
+            "`mtac gc --keep N` says what it would free; or move it to another volume",
+        )
+        (problems if free < LEAST_BYTES else worries).append(finding)
+    return Part("disk", "; ".join(says), problems, worries)
+
+
+def _kept(project: Project) -> dict[str, Path]:
+    """Folders of this machine that something is kept in; what lies behind a URL has room of its own."""
+    server = project.environment.server
+    found = {"the state": project.state.root, "the store": Path(remote_url(project))}
+    if "://" in remote_url(project):
+        del found["the store"]
+    if server is not None:
+        found["the repository"] = Path(server.repository)
+        if "://" not in server.artifacts:
+            found["MLflow's files"] = Path(server.artifacts)
+    return found
 
 
 def time(project: Project) -> Part:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from mtac_assets.doctor.part import Part
-from mtac_assets.provenance import ledger, ledger_check
+from mtac_assets.provenance import ledger, ledger_check, signatures
 from mtac_assets.provenance.git import Repository
 from mtac_assets.provenance.store import public_url, remote_url
 from mtac_assets.spec import clock
@@ -38,7 +38,27 @@ def git(project: Project) -> Part:
                 "git add -A && git commit",
             )
         )
-    return Part("git", f"refs can be written; {len(models)} models", (), worries)
+    by, known = signatures.identity(repository)
+    if not known and project.environment.server is None:
+        worries.append(
+            Finding(
+                "Git knows no name for commits here",
+                str(repository.git_dir),
+                "user.name and user.email",
+                "git config --global user.name NAME && git config --global user.email ADDRESS",
+            )
+        )
+    return Part("git", f"refs can be written; {len(models)} models; commits are by {by}", (), worries)
+
+
+def signing(project: Project) -> Part:
+    """Whether what is written here is signed, by a key on the list. Raises GitError without the list."""
+    rules = project.environment.promotion.signing
+    if not rules.required:
+        return Part("signing", "none is asked for")
+    found = signatures.try_to_sign(project)
+    problems = [*([found] if found is not None else []), *signatures.ledger_problems(project)]
+    return Part("signing", f"required, by a key in {rules.allowed_signers}", problems)
 
 
 def decisions(project: Project) -> Part:

@@ -15,7 +15,7 @@ from mtac_assets.provenance.git import Repository
 from mtac_assets.provenance.image import image as image_here
 from mtac_assets.provenance.image import unexpected
 from mtac_assets.services.database import asked, connected, password
-from mtac_assets.services.server import NAMES, healthy, server_of
+from mtac_assets.services.server import WATCHED, healthy, server_of
 from mtac_assets.spec import clock
 from mtac_assets.spec.errors import Finding
 from mtac_assets.spec.project import Project
@@ -61,7 +61,7 @@ def secret(project: Project) -> Part:
 
 
 def databases(project: Project) -> Part:
-    """Both databases: there, quick to answer, Dagster's of this version's schema. Raises DatabaseDown, SecretMissing."""
+    """Both databases: there, quick to answer, of the installed versions' schema. Raises DatabaseDown, SecretMissing."""
     postgres = server_of(project).postgres
     problems = problems_of(postgres)
     worries: list[Finding] = []
@@ -112,7 +112,7 @@ def artifacts(project: Project) -> Part:
 
 def services(project: Project) -> Part:
     """Whether each service does its work, by its own health check."""
-    well = {name: healthy(project, name) for name in NAMES}
+    well = {name: healthy(project, name) for name in WATCHED}
     problems = [
         Finding(
             f"the service {name} does not do its work",
@@ -141,7 +141,7 @@ def proxy(project: Project) -> Part:
     except ssl.SSLCertVerificationError as error:
         return _worry(page, f"its certificate is not trusted here: {error.verify_message}", remedy)
     except OSError as error:
-        up = "see docker compose logs proxy: without certificate or log-ins it does not start"
+        up = "see docker compose logs proxy: without a certificate it does not start, without log-ins it lets nobody in"
         return _worry(page, f"it does not answer: {error.strerror or error}", up)
     ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(str(certificate["notAfter"])), UTC)
     if ends - clock.now() < RENEW_BEFORE:

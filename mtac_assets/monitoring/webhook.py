@@ -12,10 +12,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
 
 from mtac_assets.data.readers.uri import public_uri
 from mtac_assets.spec import clock
+from mtac_assets.spec.environment import WebhookUrl
 from mtac_assets.spec.errors import Finding
 
 if TYPE_CHECKING:
@@ -39,19 +43,42 @@ def notify(project: Project, kind: str, event: Mapping[str, Any], *, seconds: fl
         "event": dict(event),
     }
     body = json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
+    urls, unread = addresses(project)
     answers: dict[str, str] = {}
     threads = [
         # A daemon thread: an address that answers drop by drop holds up neither this call nor the end of the process.
         threading.Thread(target=_post, args=(url, body, seconds, answers), daemon=True, name="webhook")
-        for url in project.environment.webhooks
+        for url in urls
     ]
     for thread in threads:
         thread.start()
     end = time.monotonic() + seconds
     for thread in threads:
         thread.join(max(end - time.monotonic(), 0.0))
-    said = {url: answers.get(url, f"no answer within {seconds:g} s") for url in project.environment.webhooks}
-    return tuple(_finding(url, problem) for url, problem in said.items() if problem)
+    said = {url: answers.get(url, f"no answer within {seconds:g} s") for url in urls}
+    return unread + tuple(_finding(url, problem) for url, problem in said.items() if problem)
+
+
+def addresses(project: Project) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
+    """The addresses as they are at this moment, and a finding for each file that holds none."""
+    urls: list[str] = []
+    unread: list[Finding] = []
+    for one in project.environment.webhooks:
+        if isinstance(one, str):
+            urls.append(one)
+            continue
+        try:
+            found = Path(one.url_file).read_text(encoding="utf-8").strip()
+            urls.append(TypeAdapter[str](WebhookUrl).validate_python(found))
+        except (OSError, ValueError) as error:  # what it holds is never told
+            words = (
+                (getattr(error, "strerror", None) or "it cannot be read")
+                if isinstance(error, OSError)
+                else "it holds no http(s) address"
+            )
+            remedy = "write the address there, readable for the services' user alone"
+            unread.append(Finding(f"a webhook's file has no address: {words}", one.url_file, "one address", remedy))
+    return tuple(urls), tuple(unread)
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -86,7 +86,7 @@ def _sqlite(home: Path) -> dict[str, Any]:
 @contextmanager
 def _alone_on_postgres(postgres: Postgres) -> Iterator[bool]:
     """Whether all tables are there; where not, held by nobody else until the block ends, on whatever host they run."""
-    with connected(postgres, postgres.dagster_database) as opened:
+    with connected(postgres, postgres.dagster_database, seconds=0) as opened:  # whoever is making them is waited for
         if _complete(opened):
             yield True
             return

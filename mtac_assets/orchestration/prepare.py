@@ -51,7 +51,7 @@ def prepare(project: Project) -> Iterator[str]:
     with instance(project) as opened:  # makes what is missing
         raise_all(DatabaseDown, problems_of(server.postgres))
         limit_trainings(opened, project.environment.limits.concurrent_trainings)
-    yield f"tables: Dagster's are of this version; {project.environment.limits.concurrent_trainings} trainings at a time"
+    yield f"tables: those that are there are of this version; {project.environment.limits.concurrent_trainings} trainings at a time"
 
 
 def migrate(project: Project) -> Iterator[str]:

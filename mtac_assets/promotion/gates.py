@@ -41,6 +41,7 @@ class Evidence:
     code_commit: str
     branches_containing: Sequence[str]
     actor: str
+    unsigned: str | None = None  # why the model's commit counts as unsigned
 
 
 def judge(evidence: Evidence, gates: Gates, rules: Promotion) -> list[Verdict]:
@@ -194,7 +195,10 @@ def _enough(replayed: str | int, wanted: Literal["all"] | int) -> bool:
 
 
 def source(evidence: Evidence, gates: Gates, rules: Promotion) -> Iterator[Verdict]:
-    """Committed code, on a branch from which models may be promoted."""
+    """Committed code, on a branch from which models may be promoted; signed where the environment asks for it."""
+    if rules.signing.required:
+        words = evidence.unsigned or "the model's commit is signed by a key on the list"
+        yield Verdict("signature", evidence.unsigned is None, words, {"allowed_signers": rules.signing.allowed_signers})
     if rules.require_clean and evidence.dirty:
         yield Verdict("clean_tree", False, "the model was trained from uncommitted changes", {"dirty": True})
     else:

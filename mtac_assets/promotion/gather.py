@@ -17,7 +17,7 @@ from mtac_assets.promotion.errors import PromotionError
 from mtac_assets.promotion.gates import Evidence
 from mtac_assets.promotion.own_code import own_code
 from mtac_assets.promotion.reproduce import newest_reproduction
-from mtac_assets.provenance import refs
+from mtac_assets.provenance import refs, signatures
 from mtac_assets.provenance.files import read_json
 from mtac_assets.provenance.git import Repository
 from mtac_assets.provenance.identity import fingerprint_of
@@ -82,7 +82,14 @@ def gather(
         code_commit=summary.code or "",
         branches_containing=branches_containing(repository, summary.code) if summary.code else (),
         actor=actor,
+        unsigned=_unsigned(project, summary),
     )
+
+
+def _unsigned(project: Project, summary: ModelSummary) -> str | None:
+    if not project.environment.promotion.signing.required:
+        return None
+    return signatures.unsigned(project, [summary.commit]).get(summary.commit)
 
 
 def _pack(project: Project, model_id: str) -> Path:

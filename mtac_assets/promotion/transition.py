@@ -16,7 +16,7 @@ from mtac_assets.promotion.approved import ApprovedGates
 from mtac_assets.promotion.errors import PromotionFrozen
 from mtac_assets.promotion.under_way import SHADOW
 from mtac_assets.promotion.verdict import Verdict
-from mtac_assets.provenance import ledger, ledger_check
+from mtac_assets.provenance import ledger, ledger_check, signatures
 from mtac_assets.provenance.git import Repository
 from mtac_assets.provenance.ledger import Entry, LedgerMoved
 from mtac_assets.spec import clock
@@ -142,5 +142,6 @@ def follow(project: Project, recipe: str) -> tuple[str, ...]:
 
 
 def require_sound_ledger(project: Project) -> None:
-    """A ledger that does not verify decides nothing."""
+    """A ledger that does not verify, or that somebody unknown wrote to, decides nothing."""
     raise_all(PromotionFrozen, ledger_check.check(Repository.at(project.root), project.environment.name))
+    raise_all(PromotionFrozen, signatures.ledger_problems(project))

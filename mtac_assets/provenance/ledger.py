@@ -24,6 +24,7 @@ from mtac_assets.provenance.git import LEDGER, GitError, HasRoot, RefMoved, Repo
 from mtac_assets.provenance.lease import taken
 from mtac_assets.spec import clock
 from mtac_assets.spec.errors import Finding
+from mtac_assets.spec.project import Project
 
 SCHEMA_VERSION = 1
 CHAMPION_KINDS = ("promote", "rollback")
@@ -79,9 +80,13 @@ def append(
     """Append one entry, by compare-and-swap on the reference; concurrent writers are put in order and none is lost.
 
     `expect`: the commit that the caller's decision was made on (`head`; empty for an empty ledger): if the ledger has moved on,
-    LedgerMoved is raised and nothing written. Signed where Git is configured to sign.
+    LedgerMoved is raised and nothing written. Signed where Git is configured to sign; where the
+    environment requires it and Git is not, GitError is raised and nothing written.
     """
     repository = repository_of(where)
+    if isinstance(where, Project) and where.environment.promotion.signing.required and not repository.signs:
+        remedy = "see docs/security.md, Signatures; nothing was written"
+        raise GitError(Finding("Git is not set up to sign entries", str(repository.git_dir), "commit.gpgsign", remedy))
     fields = {"actor": actor, "kind": kind, "recipe": recipe, "model_id": model_id, "reason": reason}
     with _turn(repository, environment):
         return _append(repository, environment, fields, dict(evidence or {}), expect)

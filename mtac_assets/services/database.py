@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 5
 MAINTENANCE = "postgres"  # there in every server
+ANSWER_SECONDS = 10  # of one question asked here
+LOCK_SECONDS = 60  # what Dagster and MLflow ask may take long; but nobody waits for ever for what another holds
 OPTIONS = {"connect_timeout": CONNECT_SECONDS, "application_name": "mtac"}
 PASSWORD_VARIABLE = "PGPASSWORD"  # what libpq reads; given only to a process that cannot be told of a file
 
@@ -37,7 +39,7 @@ class DatabaseDown(MtacError):
 def url(postgres: Postgres, database: str) -> str:
     """Address of one database for SQLAlchemy, with the driver named: without, SQLAlchemy 2.1 wants another one than Dagster and
     MLflow bring. It holds no password, so it may be shown and stored."""
-    options = urlencode(OPTIONS)
+    options = urlencode({**OPTIONS, "options": f"-c lock_timeout={LOCK_SECONDS}s"}, quote_via=quote)
     return f"postgresql+psycopg2://{quote(postgres.user)}@{postgres.host}:{postgres.port}/{quote(database)}?{options}"
 
 
@@ -54,8 +56,13 @@ def password(file: str) -> str:
 
 
 @contextmanager
-def connected(postgres: Postgres, database: str, *, autocommit: bool = False) -> Iterator[connection]:
-    """A connection for the block, committed at its end or at each command. Raises SecretMissing, and DatabaseDown where nobody answers."""
+def connected(
+    postgres: Postgres, database: str, *, autocommit: bool = False, seconds: float = ANSWER_SECONDS
+) -> Iterator[connection]:
+    """A connection for the block, committed at its end or at each command. Each may take so many seconds; 0: as long as it will.
+
+    Raises SecretMissing, and DatabaseDown where nobody answers, or not in time.
+    """
     where = f"{postgres.host}:{postgres.port}/{database}"
     try:
         import psycopg2
@@ -71,6 +78,7 @@ def connected(postgres: Postgres, database: str, *, autocommit: bool = False) ->
             user=postgres.user,
             dbname=database,
             password=password(postgres.password_file),
+            options=f"-c statement_timeout={int(seconds * 1000)}",
             **OPTIONS,
         )
     except psycopg2.OperationalError as error:
@@ -88,6 +96,16 @@ def connected(postgres: Postgres, database: str, *, autocommit: bool = False) ->
         yield opened
         if not autocommit:
             opened.commit()
+    except psycopg2.errors.QueryCanceled:
+        look = "select pid, application_name, query from pg_stat_activity where state <> 'idle'"
+        raise DatabaseDown(
+            Finding(
+                f"the database did not answer within {seconds:g} s",
+                where,
+                "an answer: somebody holds a lock, or its machine is overloaded",
+                f"ask it who is at work ({look}), and end what hangs by pg_terminate_backend(pid)",
+            )
+        ) from None
     finally:
         opened.close()
 
@@ -98,7 +116,7 @@ def make_missing(postgres: Postgres) -> list[str]:
         known = {name for (name,) in asked(opened, "select datname from pg_database")}
     missing = [name for name in (postgres.dagster_database, postgres.mlflow_database) if name not in known]
     for name in missing:
-        with connected(postgres, MAINTENANCE, autocommit=True) as opened, opened.cursor() as cursor:
+        with connected(postgres, MAINTENANCE, autocommit=True, seconds=0) as opened, opened.cursor() as cursor:
             cursor.execute(
                 f'create database "{name}"'
             )  # a name of letters, digits and _: the environment's schema says so

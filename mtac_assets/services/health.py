@@ -1,11 +1,13 @@
-"""Whether a service answers, asked over HTTP or gRPC. Each function answers yes or no and never raises."""
+"""Whether a service answers, asked over HTTP or gRPC, or by a file that it touches. Each function answers yes or no and never raises."""
 
 from __future__ import annotations
 
 import http.client
 import json
+import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 TIMEOUT_SECONDS = 5.0
@@ -19,6 +21,14 @@ def answers(url: str) -> bool:
         with _opener().open(url, timeout=TIMEOUT_SECONDS) as response:
             return 200 <= response.status < 300
     except (urllib.error.URLError, http.client.HTTPException, OSError):
+        return False
+
+
+def touched(path: Path, seconds: float) -> bool:
+    """Whether the file was touched within so many seconds."""
+    try:
+        return time.time() - path.stat().st_mtime < seconds
+    except OSError:
         return False
 
 

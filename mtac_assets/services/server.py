@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
 
 NAMES = ("code", "webserver", "viewer", "daemon", "mlflow")
+COURIER = "courier"  # no other program: `mtac service courier` itself
+WATCHED = (*NAMES, COURIER)
+SILENT_SECONDS = 300.0  # after which the courier, who makes a round a minute, is not at work
 VIEWER_PREFIX = "/view"
 WORKSPACE = "workspace.yaml"
 
@@ -84,8 +87,20 @@ def healthy(project: Project, name: str) -> bool:
         "viewer": partial(health.locations_loaded, _url(found.viewer) + VIEWER_PREFIX),
         "daemon": partial(health.daemons_healthy, _url(found.webserver)),
         "mlflow": partial(health.answers, _url(found.mlflow) + MLFLOW_PREFIX + commands.MLFLOW_HEALTH),
+        COURIER: partial(health.touched, _round_file(project), SILENT_SECONDS),
     }
     return looks[name]()
+
+
+def round_done(project: Project) -> None:
+    """The courier says that it made a round."""
+    path = _round_file(project)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+def _round_file(project: Project) -> Path:
+    return project.state.outbox.parent / "courier"
 
 
 def workspace_file(project: Project) -> Path:

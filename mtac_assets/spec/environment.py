@@ -107,6 +107,21 @@ class ReproductionRule(Spec):
     )
 
 
+class Signing(Spec):
+    """Signatures of decisions and of models, by Git with SSH keys."""
+
+    required: bool = Field(
+        default=False, description="Refuse unsigned entries of the ledger, and models whose commit is unsigned."
+    )
+    allowed_signers: str | None = Field(
+        default=None,
+        description="List of keys as ssh-keygen(1) reads it (`NAME KEY` a line): relative to the project folder, or absolute.",
+    )
+    from_entry: Count = Field(
+        default=1, description="First entry of the ledger that must be signed: those before it were made without."
+    )
+
+
 class Promotion(Spec):
     """What a promotion needs beyond the recipe's gates."""
 
@@ -123,6 +138,7 @@ class Promotion(Spec):
     reproduction: ReproductionRule = Field(
         default_factory=ReproductionRule, description="What a reproduction must be like."
     )
+    signing: Signing = Field(default_factory=Signing, description="Signatures of decisions and of models.")
     moved_alias: Literal["restore", "freeze"] = Field(
         default="restore",
         description="What happens when an alias was moved by hand: put it back, or stop promotions until a person did.",
@@ -199,7 +215,19 @@ class Size(Spec):
     )
 
 
-Webhook = Annotated[str, Field(pattern=r"^https?://[^\s/?#]+[^\s]*$")]
+WebhookUrl = Annotated[str, Field(pattern=r"^https?://[^\s/?#]+[^\s]*$")]
+
+
+class WebhookFile(Spec):
+    """An address that is a secret, such as one with a token in it."""
+
+    url_file: AbsolutePath = Field(description="File that holds the address and nothing else; read at every alarm.")
+
+
+Webhook = Annotated[
+    Annotated[WebhookUrl, Tag("<address>")] | Annotated[WebhookFile, Tag("<file>")],
+    Discriminator(lambda value: "<address>" if isinstance(value, str) else "<file>"),
+]
 
 
 class Environment(Spec):
@@ -225,5 +253,6 @@ class Environment(Spec):
         description="Services that run apart, on PostgreSQL; null: all on this machine (`mtac up`), embedded.",
     )
     webhooks: tuple[Webhook, ...] = Field(
-        default=(), description="Addresses that every alarm is posted to as JSON; their failures never stop a line."
+        default=(),
+        description="Addresses, or files that hold one, that every alarm is posted to as JSON; their failures never stop a line.",
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from mtac_assets.spec.checks import Check, Problem, repeated, rule
-from mtac_assets.spec.environment import DataStore, Launcher, Mlflow, Promotion, Server
+from mtac_assets.spec.environment import DataStore, Launcher, Mlflow, Promotion, Server, WebhookFile
 
 CHECKS: list[Check] = []
 LOCAL = "local"  # the one environment in which a model of a dirty tree may be promoted
@@ -55,8 +55,8 @@ def _workers(launcher: Launcher) -> Iterator[Problem]:
 
 
 @rule(CHECKS, "webhooks")
-def _webhooks(webhooks: tuple[str, ...]) -> Iterator[Problem]:
-    yield from repeated(("webhooks",), webhooks)
+def _webhooks(webhooks: tuple[str | WebhookFile, ...]) -> Iterator[Problem]:
+    yield from repeated(("webhooks",), [one if isinstance(one, str) else one.url_file for one in webhooks])
 
 
 @rule(CHECKS, "promotion")
@@ -66,6 +66,9 @@ def _promotion(promotion: Promotion) -> Iterator[Problem]:
     if promotion.approvers and not promotion.require_approval:
         error = "approvers are named, but no approval is required"
         yield Problem(("promotion", "approvers"), error, "both or none", "write require_approval: true, or remove them")
+    if promotion.signing.required and promotion.signing.allowed_signers is None:
+        error = "signatures are required, but nobody is named who may sign"
+        yield Problem(("promotion", "signing", "allowed_signers"), error, "a file of keys", "name the file")
     for name in promotion.approvals_end:
         if name not in promotion.approvers:
             error = f"`{name}` is no approver"

@@ -175,7 +175,8 @@ def test_only_the_proxy_and_the_services_own_addresses_listen(deployed: Deployme
 
 def test_a_line_finishes_while_each_service_is_killed_once(deployed: Deployment) -> None:
     """Files land and the sensor brings them in; the code server is killed meanwhile, and the sensor asks again. A person launches the
-    line; everything else is killed in the middle of it. A line that a crash of the database failed is launched again."""
+    line; the code server is killed in the middle of its training, and Dagster starts the line again; then everything else is. Only a
+    line that a crash of the database failed is launched again by hand."""
     for path in sorted((deployed.folder / "producer").iterdir())[:DAYS]:
         running.drop(path, deployed.folder / "incoming")
     until(lambda: "STARTED" in statuses(deployed, "tides_ingest"), "an ingest to begin", 120, deployed)
@@ -185,6 +186,10 @@ def test_a_line_finishes_while_each_service_is_killed_once(deployed: Deployment)
     until(
         lambda: ask_for_the_model(deployed) or "STARTED" in statuses(deployed, "floods_line"), "the line", 120, deployed
     )
+    until(lambda: "STARTED" in statuses(deployed, "floods_train"), "the training", 120, deployed)
+    deployed.crash("code")  # with the run that it was executing, and its training
+    until(lambda: len(statuses(deployed, "floods_line")) == 2, "the line to be started again, by nobody", 240, deployed)
+    until(lambda: statuses(deployed, "floods_line")[0] in ("STARTED", "SUCCESS"), "it to be at work", 120, deployed)
     for name in ("mlflow", "viewer", "courier", "daemon", "webserver", "proxy", "postgres"):
         deployed.crash(name)
     until(lambda: ask_for_the_model(deployed), "the model", 240, deployed)

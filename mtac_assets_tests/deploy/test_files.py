@@ -12,7 +12,7 @@ import pytest
 
 from mtac_assets.cli.service import Name
 from mtac_assets.provenance.image import DIGEST_VARIABLE, EXPECTED_VARIABLE, FOLDER_VARIABLE
-from mtac_assets.services.server import NAMES, VIEWER_PREFIX
+from mtac_assets.services.server import VIEWER_PREFIX, WATCHED
 from mtac_assets.spec.environment import Server
 from mtac_assets.spec.project import find_project
 from mtac_assets.tracking.settings import MLFLOW_PREFIX
@@ -67,7 +67,7 @@ def test_every_service_is_hardened_limited_and_watched() -> None:
         assert "no-new-privileges:true" in service["security_opt"], name
         assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}, name
         assert service["restart"] == ("no" if name == "prepare" else "unless-stopped"), name
-        assert ("healthcheck" in service) == (name not in ("prepare", "courier")), name
+        assert ("healthcheck" in service) == (name != "prepare"), name
         assert "logging" in service, name
         for secret in service.get("secrets", []):
             assert secret in COMPOSE["secrets"], name
@@ -82,7 +82,7 @@ def test_each_command_of_ours_is_a_service_and_each_service_a_command() -> None:
     told = {name: service["command"] for name, service in OURS.items()}
     assert told == {name: ["mtac", "service", name] for name in told}
     assert set(told) == set(Name) - {Name.migrate}
-    for name in NAMES:
+    for name in WATCHED:
         assert OURS[name]["healthcheck"]["test"] == ["CMD", "mtac", "service", name, "--healthy"]
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 import shutil
 import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -96,6 +100,77 @@ def test_a_disk_that_is_filling_up(
     monkeypatch.setattr(machine, "LEAST_BYTES", least)
     monkeypatch.setattr(machine, "SCARCE_BYTES", scarce)
     assert part(project, "disk").state == state
+
+
+def test_every_volume_that_something_is_kept_on_is_looked_at(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = Path("/dev/shm")
+    if shared.stat().st_dev == project.root.stat().st_dev:
+        pytest.skip("one volume alone is here")
+    data = project.environment.data.model_copy(update={"remote": "/dev/shm/mtac-not-there-yet"})
+    project = replace(project, environment=project.environment.model_copy(update={"data": data}))
+    found = part(project, "disk")
+    assert "free for the state; " in found.says
+    assert found.says.endswith("free for the store")
+    free = shutil.disk_usage(shared).free
+    monkeypatch.setattr(
+        machine.shutil, "disk_usage", lambda place: shutil._ntuple_diskusage(1, 1, 0 if place == shared else free)
+    )  # pyright: ignore[reportAttributeAccessIssue]
+    monkeypatch.setattr(machine, "SCARCE_BYTES", 1)
+    (finding,) = part(project, "disk").problems
+    assert "0.0 GiB free for the store" in finding.error
+
+
+LOOK = """
+import json, os, sys
+from pathlib import Path
+from mtac_assets.doctor import machine, records
+from mtac_assets.spec.project import find_project
+project = find_project(Path(sys.argv[1]))
+
+def look():
+    return [part(project).document() for part in (machine.state, records.remote)]
+
+said = look()
+for folder in sys.argv[3:]:
+    os.chmod(folder, 0o500)
+if sys.argv[2] != "0":  # everything is loaded by now, and nothing of the interpreter's must be readable
+    os.setgroups([])
+    os.setgid(int(sys.argv[2]))
+    os.setuid(int(sys.argv[2]))
+print(json.dumps([said, look()]))
+"""
+
+
+@pytest.mark.fault
+def test_folders_that_may_be_read_but_not_written(root: Path) -> None:
+    """Asked by a process that is not root: only for such a one a mode of 0500 holds."""
+    folder = Path(tempfile.mkdtemp(prefix="mtac-readable-"))
+    try:
+        made = make_project(folder / "coast")
+        kept = [folder / "state", folder / "store"]
+        (file,) = made.environments.glob("local.yaml")
+        text = file.read_text().replace("state: .mtac", f"state: {kept[0]}")
+        file.write_text(text + f"data: {{remote: {kept[1]}}}\n")
+        for place in (*kept, folder / "home"):
+            place.mkdir()
+        user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else 0
+        if user:
+            for path in (folder, *folder.rglob("*")):
+                os.chown(path, user, user)
+        variables = {"PYTHONPATH": str(root), "PATH": os.environ["PATH"], "HOME": str(folder / "home")}
+        command = [sys.executable, "-c", LOOK, str(made.root), str(user), *map(str, kept)]
+        done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        before, (state, remote) = json.loads(done.stdout)
+        assert [one["state"] for one in before] == ["good", "good"]
+        assert "Permission denied" in state["problems"][0]["error"]
+        assert "owner" in state["problems"][0]["remedy"]
+        assert "does not take an object" in remote["problems"][0]["error"]
+        assert "permissions" in remote["problems"][0]["remedy"]
+    finally:
+        for path in folder.iterdir():
+            path.chmod(0o700)
+        shutil.rmtree(folder)
 
 
 def test_a_clock_that_is_an_hour_behind_its_own_records(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

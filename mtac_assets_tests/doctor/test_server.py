@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from mtac_assets.doctor import server
 from mtac_assets.doctor.examine import examine
@@ -18,10 +20,10 @@ from mtac_assets.orchestration import postgres_check
 from mtac_assets.orchestration.prepare import prepare
 from mtac_assets.provenance.digest import sha256_file
 from mtac_assets.provenance.image import DIGEST_VARIABLE, EXPECTED_VARIABLE, FOLDER_VARIABLE, ImageRefused
-from mtac_assets.services.database import DatabaseDown, SecretMissing
+from mtac_assets.services.database import ANSWER_SECONDS, LOCK_SECONDS, DatabaseDown, SecretMissing, connected, url
 from mtac_assets.spec import clock
 from mtac_assets.spec.project import Project
-from mtac_assets_tests.postgres import Postgres, postgres
+from mtac_assets_tests.postgres import PASSWORD, Postgres, postgres
 from mtac_assets_tests.running import until
 from mtac_assets_tests.served import served
 from mtac_assets_tests.tides import make_project
@@ -56,7 +58,7 @@ def changed(project: Project, **fields: object) -> Project:
 def test_before_the_services_start_they_alone_are_missing(prepared: Project) -> None:
     parts = {part.name: part for part in examine(prepared)}
     assert {name for name, part in parts.items() if part.state == "bad"} == {"services", "mlflow"}
-    assert len(parts["services"].problems) == len(server.NAMES)
+    assert len(parts["services"].problems) == len(server.WATCHED)
     assert all("docker compose logs" in finding.remedy for finding in parts["services"].problems)
     assert "no tables yet" in errors(parts["databases"])
     assert "does not answer" in errors(parts["proxy"])
@@ -75,6 +77,41 @@ def test_a_database_of_an_older_schema(prepared: Project, database: Postgres) ->
     finally:
         database.ask(f"update alembic_version set version_num = '{head}'", "dagster")
     assert server.databases(prepared).problems == []
+
+
+def test_mlflows_tables_of_an_older_schema(prepared: Project, database: Postgres) -> None:
+    """As MLflow's server makes them at its first start, and an upgrade of it then finds them."""
+    from mlflow.store.db.utils import _get_latest_schema_revision
+
+    head = postgres_check._mlflow_head()
+    assert head == _get_latest_schema_revision()
+    database.ask("create table alembic_version (version_num varchar(32))", "mlflow")
+    database.ask("insert into alembic_version values ('451aebb31d03')", "mlflow")
+    try:
+        (finding,) = server.databases(prepared).problems
+        assert "451aebb31d03" in finding.error
+        assert "mtac service migrate" in finding.remedy
+        with pytest.raises(DatabaseDown, match="451aebb31d03"):
+            list(prepare(prepared))
+        database.ask(f"update alembic_version set version_num = '{head}'", "mlflow")
+        assert server.databases(prepared).problems == []
+    finally:
+        database.ask("drop table alembic_version", "mlflow")
+
+
+@pytest.mark.fault
+def test_a_table_that_somebody_holds_is_named_and_not_waited_for(prepared: Project, database: Postgres) -> None:
+    with connected(database.settings, "dagster", seconds=0) as other, other.cursor() as cursor:
+        cursor.execute("lock table alembic_version in access exclusive mode")
+        began = time.monotonic()
+        with pytest.raises(DatabaseDown, match="did not answer within 10 s") as raised:
+            server.databases(prepared)
+        assert ANSWER_SECONDS <= time.monotonic() - began < 3 * ANSWER_SECONDS
+    assert "pg_stat_activity" in raised.value.findings[0].remedy
+    assert server.databases(prepared).problems == []
+    engine = create_engine(url(database.settings, "dagster"), connect_args={"password": PASSWORD})
+    with engine.connect() as opened:
+        assert opened.execute(text("show lock_timeout")).scalar_one() == f"{LOCK_SECONDS // 60}min"
 
 
 def test_a_slow_database(prepared: Project, monkeypatch: pytest.MonkeyPatch) -> None:

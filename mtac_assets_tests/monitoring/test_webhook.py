@@ -14,7 +14,7 @@ import pytest
 from pydantic import ValidationError
 
 from mtac_assets.monitoring.webhook import notify
-from mtac_assets.spec.environment import Environment, Limits, Promotion
+from mtac_assets.spec.environment import Environment, Limits, Promotion, WebhookFile
 from mtac_assets.spec.project import Project
 from mtac_assets_tests.free_ports import free_port
 
@@ -128,3 +128,19 @@ def test_an_address_that_answers_drop_by_drop_holds_up_nothing(told: Callable[..
 def test_only_addresses_of_the_web(told: Callable[..., Project], url: str) -> None:
     with pytest.raises(ValidationError):
         told(url)
+
+
+def test_an_address_that_is_a_secret_is_read_from_its_file_at_every_alarm(
+    told: Callable[..., Project], tmp_path: Path
+) -> None:
+    file = tmp_path / "webhook"
+    where = told(WebhookFile(url_file=str(file)))
+    assert "No such file" in notify(where, "alarm", {})[0].error
+    file.write_text("a token that is no address\n")
+    (finding,) = notify(where, "alarm", {})
+    assert "no http(s) address" in finding.error
+    assert "token" not in str(finding)
+    file.write_text("http://127.0.0.1:1/token?key=secret\n")
+    (finding,) = notify(where, "alarm", {})
+    assert "could not be reached" in finding.error
+    assert "secret" not in str(finding)

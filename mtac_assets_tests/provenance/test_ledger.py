@@ -204,3 +204,19 @@ def test_entries_and_model_commits_are_signed_where_git_is_configured_to(stocked
     assert "gpgsig" in shop.git("cat-file", "commit", f"refs/mtac/models/{shop.record()}")
     add(shop)
     assert ledger.verify(shop.project, "local") == []
+
+
+@pytest.mark.fault
+def test_an_entry_that_finds_no_room_is_not_there_and_the_next_one_is(shop: Any) -> None:
+    """The system refuses every write beyond a size, as it does on a full volume (docs/faults.md, 8)."""
+    add(shop)
+    before = shop.git("rev-parse", NAME)
+    code = WRITER.replace("reason=str(number)", "reason=str(number), evidence={'much': str(list(range(200_000)))}")
+    command = ["prlimit", "--fsize=65536", sys.executable, "-c", code, str(shop.root), "ada", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "GitError" in done.stderr
+    assert shop.git("rev-parse", NAME) == before
+    assert ledger.verify(shop.project, "local") == []
+    assert add(shop).sequence == 2
+    assert ledger.verify(shop.project, "local") == []
