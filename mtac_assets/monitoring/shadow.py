@@ -47,7 +47,7 @@ def shadow_verdict(days: Sequence[str], comparison: Comparison | None, settings:
     if len(days) < settings.days:
         return Verdict("wait", f"{len(days)} of {settings.days} days have labels", False, evidence)
     assert comparison is not None, "a shadow whose days are all there is judged on a comparison"
-    _require_same(comparison, settings.metric, settings.min_effect, days)
+    _require_same(comparison, settings.metric, (settings.min_effect, settings.seed_deviation), days)
     better, reason = _is_better(comparison, settings.alpha, settings.min_rows, "the challenger", "the champion")
     return Verdict("promote" if better else "refuse", reason, True, evidence)
 
@@ -67,7 +67,7 @@ def rollback_verdict(labelled: Sequence[str], comparison: Comparison | None, set
     if not days:
         return Verdict("wait", f"{len(labelled)} of {settings.window_days} days have labels", False, evidence)
     assert comparison is not None, "a look is a comparison"
-    _require_same(comparison, settings.metric, settings.min_effect, days)
+    _require_same(comparison, settings.metric, (settings.min_effect, 0.0), days)
     better, reason = _is_better(comparison, level, settings.min_rows, "the predecessor", "the champion")
     final = better or look == settings.looks
     return Verdict("roll_back" if better else "keep", f"look {look} of {settings.looks}: {reason}", final, evidence)
@@ -84,9 +84,11 @@ def _is_better(comparison: Comparison, level: float, min_rows: int, a: str, b: s
     return False, f"{words}, above {level:.3g}"
 
 
-def _require_same(comparison: Comparison, metric: str, min_effect: float, days: Sequence[str]) -> None:
+def _require_same(comparison: Comparison, metric: str, margin: tuple[float, float], days: Sequence[str]) -> None:
+    """`margin`: the minimum effect and the deviation of seeds that were to count."""
     assert comparison.metric == metric, f"compared by {comparison.metric}, to be judged by {metric}"
-    assert comparison.min_effect == min_effect, "compared with another min_effect"
+    counted = (comparison.min_effect, comparison.seed_deviation)
+    assert counted == margin, "compared with another min_effect or seed_deviation"
     assert comparison.days == len(days), f"compared on {comparison.days} days, to be judged on {len(days)}"
 
 

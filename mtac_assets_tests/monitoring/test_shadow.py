@@ -23,7 +23,7 @@ def _days(count: int) -> list[str]:
 
 def _comparison(days: int, p_value: float | None, rows: int = 1000, effect: float = 0.01) -> Comparison:
     return Comparison(
-        "log_loss", 0.4, 0.41, effect, 0.0, 0.02, p_value, 0.0, days, rows, 100, 0.95, 0,
+        "log_loss", 0.4, 0.41, effect, 0.0, 0.02, p_value, 0.0, 0.0, days, rows, 100, 0.95, 0,
         None if p_value is not None else "one day holds all rows of a class",
     )  # fmt: skip
 
