@@ -20,8 +20,8 @@ from typing import Any
 from mtac_assets.promotion.clean_room import CleanRoom
 from mtac_assets.promotion.errors import PromotionError
 from mtac_assets.provenance.files import read_json
-from mtac_assets.spec.errors import Finding
-from mtac_assets.spec.project import STATE_VARIABLE
+from mtac_assets.spec.errors import Finding, SpecError
+from mtac_assets.spec.project import DEFAULT_ENVIRONMENT, ENVIRONMENT_VARIABLE, STATE_VARIABLE, find_project
 from mtac_assets.training import own_limit
 
 TRAINER = ("-m", "mtac_assets.training")
@@ -124,7 +124,7 @@ def _run(room: CleanRoom, python: Path | None, *arguments: str) -> str:
     common = ["--recipe", str(recipe), "--data", str(room.data), "--run-id", "reproduction"]
     variables = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     variables |= {"PYTHONPATH": str(room.root), STATE_VARIABLE: str(room.out.parent / "state")}
-    variables |= {own_limit.VARIABLE: str(room.limit_seconds)}
+    variables |= {own_limit.VARIABLE: str(room.limit_seconds), ENVIRONMENT_VARIABLE: _environment(room)}
     child = subprocess.Popen(
         [str(python or sys.executable), *TRAINER, *common, *arguments],
         cwd=room.root,
@@ -160,6 +160,16 @@ def _run(room: CleanRoom, python: Path | None, *arguments: str) -> str:
             )
         )
     return output
+
+
+def _environment(room: CleanRoom) -> str:
+    """Ours where the model's commit has one of that name; `local` for a model that is older than it. Neither decides a weight."""
+    name = os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_ENVIRONMENT
+    try:
+        find_project(room.root, name)
+    except SpecError:
+        return DEFAULT_ENVIRONMENT
+    return name
 
 
 def _last_lines(text: str) -> str:

@@ -84,6 +84,17 @@ def test_a_model_whose_recipe_was_renamed_since_is_rebuilt_as_it_was(line: Line,
     assert line.mtac("show", model["model_id"])["recipe"] == "floods"
 
 
+def test_a_model_older_than_the_environment_that_rebuilds_it_is_rebuilt_all_the_same(
+    line: Line, model: dict[str, Any]
+) -> None:
+    later = line.project.environments / "later.yaml"
+    later.write_text(
+        (line.project.environments / "local.yaml").read_text().replace("name: local", "name: later")
+        .replace("require_clean: false", "require_clean: true")
+    )  # fmt: skip
+    assert line.mtac("reproduce", model["model_id"], "--by", "ada", env={"APP_ENV": "later"})["verdict"] == "identical"
+
+
 def test_a_changed_day_in_the_store_is_refused_by_name(line: Line, model: dict[str, Any]) -> None:
     commit = line.git("rev-parse", f"refs/mtac/models/{model['model_id']}")
     pointer = line.git("show", f"{commit}:model/data/tides/2024-01-03.parquet.dvc")
