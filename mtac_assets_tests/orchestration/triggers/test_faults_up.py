@@ -190,7 +190,13 @@ def test_a_day_that_lands_is_brought_in_scored_and_watched_and_a_broken_one_stop
         == read_manifest(project.state.data, "tides", day(29)).columns
     )
     picture(browser, f"{up.url}/assets/tides?view=checks", "a-broken-day", "landed", "contract", "Failed")
-    picture(browser, f"{up.url}/assets/tides?view=partitions&partition={day(29)}", "quarantined-rows", "quarantined rows", day(29))
+    picture(
+        browser,
+        f"{up.url}/assets/tides?view=partitions&partition={day(29)}",
+        "quarantined-rows",
+        "quarantined rows",
+        day(29),
+    )
     browser.driver.set_window_size(2600, 1200)
     location = f"{project.package}.definitions"
     picture(browser, f"{up.url}/locations/{location}/asset-groups/floods", "the-line", "features", "drift", "champion")
