@@ -34,7 +34,6 @@ def close_left_open(arguments: list[str]) -> None:
 
     try:
         project = find_project()
-        _ = project.environment
     except MtacError:
         return  # the verb says what is wrong with the project
     tried = project.state.cache / TRIED

@@ -15,12 +15,12 @@ SETTLED = "settled.json"  # environment to the ledger's head of which MLflow kno
 def is_told(project: Project) -> bool:
     """Does MLflow know all that the ledger of this environment says, as far as is remembered? Raises GitError."""
     mark = project.state.cache / SETTLED
-    head = Repository.at(project.root).resolve(LEDGER + project.environment.name)
-    return head is None or (mark.is_file() and read_json(mark).get(project.environment.name) == head)
+    head = Repository.at(project.root).resolve(LEDGER + project.environment_name)
+    return head is None or (mark.is_file() and read_json(mark).get(project.environment_name) == head)
 
 
 def remember_told(project: Project, head: str) -> None:
     """MLflow was told of everything up to `head`."""
     mark = project.state.cache / SETTLED
     before = read_json(mark) if mark.is_file() else {"schema_version": 1}
-    write_json(mark, before | {project.environment.name: head})
+    write_json(mark, before | {project.environment_name: head})

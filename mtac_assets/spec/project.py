@@ -123,6 +123,11 @@ class Project:
         return self.package_folder / "environments"
 
     @cached_property
+    def environment_name(self) -> str:
+        """The environment's name, for whoever needs no more of it: that is known without typing it."""
+        return self.environment.name
+
+    @cached_property
     def state(self) -> State:
         return _state_of(self.root, self.environment.state)
 
@@ -151,6 +156,7 @@ class _RememberedProject(Project):
         project = object.__new__(cls)
         project.__dict__.update(root=root, package=package, _fields=fields)
         project.__dict__["state"] = _state_of(root, fields["state"])
+        project.__dict__["environment_name"] = fields["name"]
         return project
 
     @cached_property

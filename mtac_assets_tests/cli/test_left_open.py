@@ -80,6 +80,8 @@ def test_a_plan_tells_mlflow_what_the_ledger_says_and_the_next_starts_have_nothi
     done = line.script(HEAVY, *(f"{verb} --json" for verb in verbs))
     assert done.returncode == 0, done.stderr
     assert [row for row in done.stderr.splitlines() if row] == [f"{verb.split()[0]} []" for verb in verbs]
+    light = line.script(HEAVY.replace('"pandas"', '"pydantic"'), f"plan floods --as-of {AS_OF} --json")
+    assert light.stderr.splitlines()[-1] == "plan []", "the start's question types no environment: that took 0.2 s"
 
 
 def test_a_state_that_may_only_be_read_can_still_be_looked_at(line: Line, model: dict[str, Any]) -> None:
