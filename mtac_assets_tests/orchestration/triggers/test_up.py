@@ -62,11 +62,8 @@ def test_files_that_land_while_nobody_looks(landing: Project, up: Running) -> No
     until(lambda: up.told(TIDES)["2024-01-01"] == 1, "the first day to be ingested")
     (record,) = up.instance.get_run_records(dg.RunsFilter(job_name="tides_ingest"))
     assert record.start_time is not None
-    latency = record.start_time - dropped
-    print(f"landing to the start of its run: {latency:.1f} s")
-    assert (
-        latency < 20
-    )  # the promise of 10 s, at the default settings, is benchmarks/landing.py's, on a machine not busy with tests
+    # How fast, at the default settings, is benchmarks/landing.py's to say: no test is timed.
+    assert record.start_time >= dropped
     until((landing.state.features / "floods" / "2024-01-01.json").exists, "its features")
     stamp = json.loads((landing.state.data / "tides" / "2024-01-01.stamp.json").read_text())
     assert all(check["passed"] for check in stamp["checks"])
