@@ -14,6 +14,7 @@ from mtac_assets.cli.output import Json
 from mtac_assets.cli.record import BASELINES, METRICS, in_order
 
 if TYPE_CHECKING:
+    from mtac_assets.provenance.refs import ModelSummary
     from mtac_assets.spec.project import Project
 
 DECIDING = ("promote", "rollback")
@@ -37,8 +38,8 @@ def model_document(project: Project, prefix: str) -> dict[str, Any]:
     from mtac_assets.provenance.intact import pack_problems
 
     summary = refs.find_model(project, refs.resolve_id(project, prefix))
-    read = {name: _read(project, summary.model_id, name) for name in ("declaration", "training", "environment")}
-    report = _read(project, summary.model_id, "report/report") if summary.report_digest else {}
+    read = {name: _read(project, summary, name) for name in ("declaration", "training", "environment")}
+    report = _read(project, summary, "report/report") if summary.report_digest else {}
     decisions = [
         {
             "sequence": e.sequence,
@@ -75,10 +76,10 @@ def model_document(project: Project, prefix: str) -> dict[str, Any]:
     }
 
 
-def _read(project: Project, model_id: str, name: str) -> dict[str, Any]:
+def _read(project: Project, summary: ModelSummary, name: str) -> dict[str, Any]:
     from mtac_assets.provenance import refs
 
-    return jsonlib.loads(refs.read_model_file(project, model_id, f"{name}.json"))
+    return jsonlib.loads(refs.read_model_file(project, summary.model_id, f"{name}.json", folder=summary.folder))
 
 
 def _data(leaves: Mapping[str, str]) -> dict[str, dict[str, Any]]:

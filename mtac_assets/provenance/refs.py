@@ -146,10 +146,13 @@ def model_files(where: HasRoot, model_id: str) -> dict[str, str]:
     return {path.removeprefix(folder): blob for path, blob in repository.list_tree(MODELS + model_id, folder).items()}
 
 
-def read_model_file(where: HasRoot, model_id: str, path: str) -> bytes:
-    """A file below `model/` of the model's commit. Raises GitError where there is none."""
+def read_model_file(where: HasRoot, model_id: str, path: str, *, folder: str | None = None) -> bytes:
+    """A file below `model/` of the model's commit. Raises GitError where there is none.
+
+    `folder`: the summary's, where it is at hand; finding it looks through the references, a tenth of a second among ten thousand.
+    """
     repository = repository_of(where)
-    name = f"{MODELS}{model_id}:{model_folder(repository, model_id)}{path}"
+    name = f"{MODELS}{model_id}:{model_folder(repository, model_id) if folder is None else folder}{path}"
     content = repository.read([name])[name]
     if content is None:
         raise GitError(
