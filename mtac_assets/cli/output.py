@@ -41,9 +41,27 @@ def json_wanted() -> bool:
     return _json_wanted
 
 
+LONG = 200
+"""Rows of an array from which on each stands on a line of its own: Python's encoder indents ten thousand models in 1.2 s."""
+
+
 def emit(document: Mapping[str, Any]) -> None:
     """The command's one JSON document. NaN would not be JSON and is refused here as everywhere."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    if not any(isinstance(value, list) and len(value) >= LONG for value in document.values()):
+        sys.stdout.write(_json(document, indent=2) + "\n")
+        return
+    fields = [f"  {_json(name)}: {_field(value)}" for name, value in document.items()]
+    sys.stdout.write("{\n" + ",\n".join(fields) + "\n}\n")
+
+
+def _field(value: Any) -> str:
+    if not isinstance(value, list) or len(value) < LONG:
+        return _json(value, indent=2).replace("\n", "\n  ")
+    return "[\n" + ",\n".join(f"    {_json(row)}" for row in value) + "\n  ]"
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
 
 
 def emit_streamed(document: Mapping[str, Any]) -> None:
