@@ -137,3 +137,17 @@ def ingest_texts(project: Project) -> None:
     for name in project.datasets():
         found = ingest(project, name, ["all"])
         assert not found.failed, found.findings
+
+
+def train_texts(project: Project, *overrides: str) -> str:
+    """A model of `small_lm` trained and recorded, without a report; its ID."""
+    from mtac_assets.provenance.identity import declare
+    from mtac_assets.provenance.record import record_model
+    from mtac_assets.spec.load import load_recipe
+    from mtac_assets.training.launch import train
+
+    resolved = load_recipe(project, "small_lm", overrides)
+    model_id = declare(project, resolved).model_id("small_lm")
+    train(project, resolved, project.state.models / model_id, "run")
+    record_model(project, resolved, project.state.models / model_id, None)
+    return model_id

@@ -59,8 +59,10 @@ class Line:
         path = self.project.environments / "local.yaml"
         before = path.read_text()
         path.write_text(before + 'mlflow: {tracking_uri: "http://127.0.0.1:9"}\n')
-        yield
-        path.write_text(before)
+        try:
+            yield
+        finally:
+            path.write_text(before)
 
     def forge(self, model_id: str, path: str, change: Callable[[str], str], name: str | None = None) -> None:
         """Rewrite one file of a model's commit, as somebody with access to the repository could; under `name`, another model's."""

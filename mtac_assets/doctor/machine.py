@@ -107,14 +107,10 @@ def room(project: Project) -> Part:
 def _kept(project: Project) -> dict[str, Path]:
     """Folders of this machine that something is kept in; what lies behind a URL has room of its own."""
     server = project.environment.server
-    found = {"the state": project.state.root, "the store": Path(remote_url(project))}
-    if "://" in remote_url(project):
-        del found["the store"]
+    found = {"the state": str(project.state.root), "the store": remote_url(project)}
     if server is not None:
-        found["the repository"] = Path(server.repository)
-        if "://" not in server.artifacts:
-            found["MLflow's files"] = Path(server.artifacts)
-    return found
+        found |= {"the repository": server.repository, "MLflow's files": server.artifacts}
+    return {what: Path(place) for what, place in found.items() if "://" not in place}
 
 
 def time(project: Project) -> Part:

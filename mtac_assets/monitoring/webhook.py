@@ -70,14 +70,13 @@ def addresses(project: Project) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
         try:
             found = Path(one.url_file).read_text(encoding="utf-8").strip()
             urls.append(TypeAdapter[str](WebhookUrl).validate_python(found))
-        except (OSError, ValueError) as error:  # what it holds is never told
-            words = (
-                (getattr(error, "strerror", None) or "it cannot be read")
-                if isinstance(error, OSError)
-                else "it holds no http(s) address"
-            )
-            remedy = "write the address there, readable for the services' user alone"
-            unread.append(Finding(f"a webhook's file has no address: {words}", one.url_file, "one address", remedy))
+            continue
+        except OSError as error:
+            words = error.strerror or "it cannot be read"
+        except ValueError:  # what it holds is never told
+            words = "it holds no http(s) address"
+        remedy = "write the address there, readable for the services' user alone"
+        unread.append(Finding(f"a webhook's file has no address: {words}", one.url_file, "one address", remedy))
     return tuple(urls), tuple(unread)
 
 

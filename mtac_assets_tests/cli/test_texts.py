@@ -10,12 +10,9 @@ import pytest
 
 from mtac_assets.cli.app import run
 from mtac_assets.data import training_set
-from mtac_assets.provenance.identity import declare
-from mtac_assets.provenance.record import record_model
 from mtac_assets.spec.load import load_recipe
 from mtac_assets.spec.project import Project
-from mtac_assets.training.launch import train
-from mtac_assets_tests.texts import RECIPE, ingest_texts, make_texts
+from mtac_assets_tests.texts import RECIPE, ingest_texts, make_texts, train_texts
 
 pytestmark = pytest.mark.slow  # a network is trained
 
@@ -31,17 +28,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     ingest_texts(made)
     for name in made.datasets():
         version(made, name, ["all"])
-    trained(made)
+    train_texts(made)
     return made
-
-
-def trained(project: Project, *overrides: str) -> str:
-    """A model trained and recorded; its ID."""
-    resolved = load_recipe(project, "small_lm", overrides)
-    model_id = declare(project, resolved).model_id("small_lm")
-    train(project, resolved, project.state.models / model_id, "run")
-    record_model(project, resolved, project.state.models / model_id, None)
-    return model_id
 
 
 @pytest.fixture
@@ -113,7 +101,7 @@ def test_a_training_set_that_is_gone_is_built_again_and_one_that_cannot_be_is_to
 ):
     import shutil
 
-    other_id = trained(project, "mix.tokens=1100")
+    other_id = train_texts(project, "mix.tokens=1100")
     resolved = load_recipe(project, "small_lm")
     folder = training_set.build(project, resolved).folder
     before = ask("where-used", "code:code-001")

@@ -16,14 +16,11 @@ from mtac_assets.promotion.gates import champion as champion_gate
 from mtac_assets.promotion.gather import DECISIONS, gather
 from mtac_assets.promotion.verdict import Verdict
 from mtac_assets.provenance import ledger, refs
-from mtac_assets.provenance.identity import declare
-from mtac_assets.provenance.record import record_model
 from mtac_assets.spec.errors import MtacError
 from mtac_assets.spec.language import LanguageChampionGate, LanguageGates
 from mtac_assets.spec.load import load_recipe
 from mtac_assets.spec.project import Project
-from mtac_assets.training.launch import train
-from mtac_assets_tests.texts import RECIPE, ingest_texts, make_texts
+from mtac_assets_tests.texts import RECIPE, ingest_texts, make_texts, train_texts
 
 pytestmark = pytest.mark.slow  # networks are trained
 
@@ -43,18 +40,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return made
 
 
-def trained(project: Project, *overrides: str) -> str:
-    resolved = load_recipe(project, "small_lm", overrides)
-    model_id = declare(project, resolved).model_id("small_lm")
-    train(project, resolved, project.state.models / model_id, "run")
-    record_model(project, resolved, project.state.models / model_id, None)
-    return model_id
-
-
 @pytest.fixture(scope="module")
 def models(project: Project) -> tuple[str, str]:
     """One of 8 steps, and one of 47 with a smaller vocabulary."""
-    return trained(project), trained(project, *LONGER)
+    return train_texts(project), train_texts(project, *LONGER)
 
 
 def judged(project: Project, challenger: str, champion: str, gates: LanguageGates = GATES) -> Verdict:
