@@ -33,7 +33,7 @@ demo: $(STAMP)  ## a year of flights in, an evaluated, tracked and reproduced mo
 	@$(BIN)/python -m mtac_assets.cli demo
 
 test: $(STAMP_DEV)  ## the tests (under 10 minutes on 2 cores)
-	@$(BIN)/python -m pytest -n $(JOBS) -m 'not slow and not fault'
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not slow and not fault'
 
 test-slow: $(STAMP_DEV)  ## the slow tests that inject no fault, which neither of the two others runs
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m 'slow and not fault'

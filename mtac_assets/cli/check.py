@@ -16,6 +16,7 @@ from mtac_assets.spec.errors import EXIT_CHECK_FAILED, Finding, MtacError, raise
 
 if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
+    from mtac_assets.spec.remarks import Remark
 
 
 @app.command()
@@ -36,6 +37,9 @@ def check(
     """Check a recipe, or every recipe, dataset and environment of the project; with --workers or --device, before a training."""
     from mtac_assets.spec.load import check_recipe, load_dataset, load_environment, load_recipe
     from mtac_assets.spec.project import find_project
+    from mtac_assets.spec.recipe import Recipe
+    from mtac_assets.spec.remarks import remarks
+    from mtac_assets.spec.resolved import ResolvedRecipe
 
     project = find_project()
     moment = parse_date(as_of, "--as-of") if as_of is not None else None
@@ -53,19 +57,27 @@ def check(
             loads[f"recipe {name}"] = lambda name=name: check_recipe(project, name)
 
     findings: list[Finding] = []
+    found: list[tuple[str, Remark]] = []
     for load in loads.values():
         try:
-            load()
+            loaded = load()
         except MtacError as error:
             findings.extend(error.findings)
+            continue
+        sound = loaded.recipe if isinstance(loaded, ResolvedRecipe) else loaded
+        if isinstance(sound, Recipe):
+            found += [(sound.name, remark) for remark in remarks(sound)]
     raise_all(MtacError, dict.fromkeys(findings))  # two recipes may share a broken dataset
     if workers is not None or device is not None:
         return _before_training(project, recipe, overrides, moment, workers, device, json)
     if json:
-        output.emit({"schema_version": 1, "checked": list(loads), "errors": []})
+        told = [{"recipe": name, **remark.document()} for name, remark in found]
+        output.emit({"schema_version": 1, "checked": list(loads), "errors": [], "remarks": told})
     else:
         for name in loads:
             output.console().print(f"[green]ok[/]  {name}")
+        for name, remark in found:
+            output.console().print(f"[yellow]worth a word[/]  {name}: {remark.where} {remark.text}", soft_wrap=True)
     return 0
 
 

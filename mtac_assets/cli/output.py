@@ -158,7 +158,9 @@ def print_table(title: str, columns: Iterable[str], rows: Iterable[Sequence[str]
     from rich import box
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
+    )
     numeric = set(right)
     names = list(columns)
     last = names[-1]
@@ -169,7 +171,10 @@ def print_table(title: str, columns: Iterable[str], rows: Iterable[Sequence[str]
         )
     for row in rows:
         table.add_row(*row)
-    console().print(table)
+    out = console()
+    if not out.is_terminal:  # a file or another program: no line is cut for a screen that is not there
+        out.width = max(out.width, out.measure(table, options=out.options.update(max_width=10_000)).maximum)
+    out.print(table)
 
 
 def shown_path(path: Path) -> str:

@@ -10,7 +10,8 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,7 @@ COMMITTER = ("mtac", "mtac@localhost")
 MODELS = "refs/mtac/models/"
 DATA = "refs/mtac/data/"
 LEDGER = "refs/mtac/ledger/"
+_BATCH_BYTES = 1 << 20
 # Variables that point Git at another repository, index or object store (git rev-parse --local-env-vars); a hook that calls
 # mtac has them set, and they must not decide where a model is recorded.
 _LOCAL_VARIABLES = frozenset(
@@ -134,16 +136,49 @@ class Repository:
         """Standard output of one git command. Raises GitError with what Git said."""
         done = self.attempt(*arguments, data=data, extra=extra)
         if done.returncode != 0:
-            said = done.stderr.decode(errors="replace").strip() or f"exit status {done.returncode}"
-            raise GitError(
-                Finding(
-                    f"git {arguments[0]} failed: {said}",
-                    str(self.folder),
-                    "a working repository",
-                    "see Git's message; `git fsck` checks the repository",
-                )
-            )
+            raise self._failed(arguments[0], done.returncode, done.stderr)
         return done.stdout
+
+    def records(self, *arguments: str) -> Iterator[list[bytes]]:
+        """What one git command writes, cut at NUL, in batches as they come: the caller reads while Git is still writing.
+
+        Raises GitError with what Git said, at the end. A caller that stops early ends the command.
+        """
+        with (
+            tempfile.TemporaryFile() as said,
+            subprocess.Popen(
+                ["git", *arguments],
+                cwd=self.folder,
+                env=dict(self.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=said,
+            ) as process,
+        ):
+            assert process.stdout is not None
+            rest = b""
+            try:
+                while chunk := process.stdout.read(_BATCH_BYTES):
+                    *complete, rest = (rest + chunk).split(b"\0")
+                    yield complete
+            except GeneratorExit:
+                process.kill()
+                raise
+            if status := process.wait():
+                said.seek(0)
+                raise self._failed(arguments[0], status, said.read())
+            if rest.strip():
+                yield [rest]
+
+    def _failed(self, verb: str, status: int, said: bytes) -> GitError:
+        return GitError(
+            Finding(
+                f"git {verb} failed: {said.decode(errors='replace').strip() or f'exit status {status}'}",
+                str(self.folder),
+                "a working repository",
+                "see Git's message; `git fsck` checks the repository",
+            )
+        )
 
     def attempt(
         self, *arguments: str, data: bytes | None = None, extra: Mapping[str, str] | None = None

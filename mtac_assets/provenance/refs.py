@@ -170,19 +170,19 @@ def model_folder(repository: Repository, model_id: str) -> str:
 
 
 def _summaries(repository: Repository, pattern: str, statuses: Mapping[str, str]) -> Iterator[ModelSummary]:
-    output = repository.run("for-each-ref", "--format=%(objectname) %(contents:body)%00", pattern)
-    commits: list[str] = []
-    lines: list[str] = []
-    for entry in output.decode("utf-8", "replace").split("\0"):
-        commit, _, body = entry.strip().partition(" ")
-        line = body.partition("\n")[0]
-        if line.startswith("{"):  # a reference that somebody else put under this name is no model
-            commits.append(commit)
-            lines.append(line)
-    for commit, document in zip(commits, _documents(lines), strict=True):
-        if document is not None and "model_id" in document:
-            fields = {name: document[name] for name in _STORED if name in document}
-            yield ModelSummary(**fields, commit=commit, status=statuses.get(document["model_id"], "candidate"))
+    for batch in repository.records("for-each-ref", "--format=%(objectname) %(contents:body)%00", pattern):
+        commits: list[str] = []
+        lines: list[str] = []
+        for entry in batch:
+            commit, _, body = entry.decode("utf-8", "replace").strip().partition(" ")
+            line = body.partition("\n")[0]
+            if line.startswith("{"):  # a reference that somebody else put under this name is no model
+                commits.append(commit)
+                lines.append(line)
+        for commit, document in zip(commits, _documents(lines), strict=True):
+            if document is not None and "model_id" in document:
+                fields = {name: document[name] for name in _STORED if name in document}
+                yield ModelSummary(**fields, commit=commit, status=statuses.get(document["model_id"], "candidate"))
 
 
 def _documents(lines: list[str]) -> list[dict[str, Any] | None]:

@@ -54,6 +54,21 @@ def test_two_models_are_compared_on_the_terminal_and_on_a_page(
     assert model["model_id"] in page.read_text()
 
 
+def test_a_person_sees_the_newest_models_and_is_told_of_the_others(line: Line, model: dict[str, Any]) -> None:
+    page = line.process("models").stdout
+    assert model["model_id"] in page
+    assert "shows more" not in page
+    reference = f"refs/mtac/models/{model['model_id']}"
+    for number in range(24):
+        subprocess.run(["git", "update-ref", f"{reference}{number}", reference], cwd=line.root, check=True)
+    page = line.process("models").stdout
+    assert page.count(model["model_id"]) == 20, "whole IDs, however narrow a screen would be"
+    assert "the newest 20 of 25" in page
+    assert line.process("models", "--limit", "22").stdout.count(model["model_id"]) == 22
+    assert len(line.mtac("models")["models"]) == 25
+    assert len(line.mtac("models", "--limit", "3")["models"]) == 3
+
+
 @pytest.mark.parametrize("kind", ["recipe", "language_recipe", "dataset", "environment"])
 def test_a_schema_is_the_one_that_the_shipped_files_name(root: Path, line: Line, kind: str) -> None:
     done = line.process("schema", kind)

@@ -20,7 +20,7 @@ import pytest
 
 from mtac_assets.data.partitions import present
 from mtac_assets.orchestration.triggers.line_job import line_config
-from mtac_assets.provenance import refs
+from mtac_assets.provenance import ledger, refs
 from mtac_assets.provenance.digest import sha256_file
 from mtac_assets.provenance.git import Repository
 from mtac_assets.provenance.snapshot import private_index, take_snapshot
@@ -33,6 +33,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(900)]
 PASSWORD = "only in its file: %/@"
 PEOPLE = {"users": {"ada": "acts"}, "viewers": {"ada": "acts", "vera": "looks"}}
 ARRIVAL = "arrival: {active: true, every_seconds: 2, settle_seconds: 1, attempts: 5, backoff_minutes: 0.05}\n"
+FLIGHTS = ("flight_delays", "nyc_flights", "nyc_weather")
 DAYS, AS_OF = 9, "2024-01-08"  # just enough for one model
 RUNS = "{ runsOrError { ... on Runs { results { runId jobName status } } } }"
 LAUNCH = """mutation Launch($params: ExecutionParams!) { launchRun(executionParams: $params) {
@@ -48,6 +49,8 @@ def deployed() -> Iterator[Deployment]:
     (made.root / "incoming").rename(folder / "producer")
     dataset = made.datasets()["tides"]
     dataset.write_text(dataset.read_text().replace("url: incoming", f"url: file://{landing}") + ARRIVAL)
+    for name in FLIGHTS:
+        shutil.copytree(ROOT / "mtac_assets" / "defs" / name, made.package_folder / "defs" / name)
     deployment = Deployment(folder, made.root)
     deployment.build()
     deployment.make_secrets(PEOPLE, PASSWORD)
@@ -228,6 +231,46 @@ def test_a_line_finishes_while_each_service_is_killed_once(deployed: Deployment)
         return any(model.model_id in json.dumps(each) for each in found)
 
     until(delivered, "MLflow to know the model", 120, deployed)
+
+
+def test_the_line_of_flights_goes_through_the_daemon(deployed: Deployment) -> None:
+    """Real days and the shipped recipe, launched by a person through the proxy: ingested, trained, evaluated, recorded."""
+    config = line_config("flight_delays", "2013-04-01")
+    status, content = asked(
+        deployed, "/graphql", "ada", launch(deployed, "flight_delays_line", config), Origin=deployed.url
+    )
+    assert (status, json.loads(content)["data"]["launchRun"]["__typename"]) == (200, "LaunchRunSuccess")
+    ended = ("SUCCESS", "FAILURE", "CANCELED")
+    until(lambda: statuses(deployed, "flight_delays_line")[0] in ended, "the line of flights", 600, deployed)
+    assert statuses(deployed, "flight_delays_line") == ["SUCCESS"], runs(deployed)
+    (model,) = refs.list_models(deployed.project, "flight_delays")
+    assert model.as_of == "2013-04-01"
+    assert model.metrics["roc_auc"]["value"] > 0.6
+    assert model.image is not None
+    assert model.image["digest"] == DIGEST
+    assert len(present(deployed.project.state.data, "nyc_flights")) == 28 + 56 + 14
+
+
+def test_a_model_is_rebuilt_and_promoted_while_mlflow_restarts(deployed: Deployment) -> None:
+    """As production asks: every segment rebuilt, a named person. Decided once, and MLflow follows when it is back."""
+    (model,) = refs.list_models(deployed.project, "floods")
+    done = deployed.execute("code", "mtac", "reproduce", model.model_id, "--segments", "all", "--by", "ada", "--json")
+    assert json.loads(done.stdout)["verdict"] == "identical", done.stdout + done.stderr
+    deployed.kill("mlflow")
+    done = deployed.execute("code", "mtac", "promote", model.model_id, "--by", "ada", "--reason", "the first", "--json")
+    deployed.start("mlflow")
+    assert json.loads(done.stdout)["promoted"] is True, done.stdout + done.stderr
+    kinds = [entry.kind for entry in ledger.history(deployed.project, "production", "floods")]
+    assert kinds.count("promote") == 1
+
+    def followed() -> bool:
+        deployed.execute("code", "mtac", "history", "floods")  # whatever reads models next tells MLflow what it missed
+        path = "/mlflow/ajax-api/2.0/mlflow/registered-models/alias?name=floods&alias=champion"
+        status, content = asked(deployed, path, "ada")
+        return status == 200 and model.model_id in content.decode()
+
+    deployed.until_healthy("mlflow")
+    until(followed, "MLflow to name the champion", 120, deployed)
 
 
 def test_the_doctor_finds_nothing_wrong(deployed: Deployment) -> None:

@@ -188,6 +188,15 @@ def test_a_lock_that_no_index_serves_and_another_python_are_refused_by_name(
     assert "trained by CPython 3.9.0" in done["why"][0]["error"]
 
 
+@pytest.mark.slow
+def test_a_model_is_rebuilt_in_an_environment_made_from_its_own_lock(line: Line, model: dict[str, Any]) -> None:
+    """Needs an index that serves the lock, as `make install` does."""
+    done = line.mtac("reproduce", model["model_id"], "--by", "ada", "--install")
+    assert (done["verdict"], done["installed"]) == ("identical", True)
+    assert done["environment_differences"] == []
+    assert line.mtac("promote", model["model_id"], "--by", "ada", "--reason", "test")["promoted"] is True
+
+
 UNSTEADY = """
 import os
 

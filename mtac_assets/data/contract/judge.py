@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from mtac_assets.data.contract.columns import to_pandas
 from mtac_assets.data.contract.load import LoadedContract
-from mtac_assets.data.contract.rows import check_faults, check_names, is_null, key_faults, null_faults
+from mtac_assets.data.contract.rows import check_faults, check_names, key_faults, null_faults, null_rows
 from mtac_assets.data.contract.source import ContractError
 from mtac_assets.data.contract.stamp import CheckResult
 from mtac_assets.data.readers.rows import Block, Fault
@@ -66,7 +66,7 @@ def judge(contract: LoadedContract, block: Block) -> Judged:
     for fault in faults:
         accepted &= ~fault.rows
     rows = np.diff(bounds)
-    kept = _per_day(accepted, bounds) if faults else rows
+    kept = _per_day(accepted, block) if faults else rows
     # Of a day that has too many failing rows, all rows are counted: what is left of it would only mislead.
     refused = rows - kept > contract.dataset.contract.max_quarantined * rows
     counted = accepted | np.repeat(refused, rows)
@@ -95,7 +95,7 @@ def _row_checks(contract: LoadedContract, judged: Judged, rows: np.ndarray) -> F
     """One entry a check and day: how many rows fail. Whether that refuses the day is the share's matter."""
     failing: dict[str, np.ndarray] = {}
     for fault in judged.faults:
-        counts = _per_day(fault.rows, judged.bounds)
+        counts = _per_day(fault.rows, judged.block)
         failing[fault.check] = failing[fault.check] + counts if fault.check in failing else counts
     clean = CheckResult("columns", True, {"declared": len(contract.columns.types), "as_declared": True})
     names = [*dict.fromkeys([*check_names(contract), "key: unique", *failing])]
@@ -164,10 +164,14 @@ def _row_counts(contract: LoadedContract, judged: Judged, totals: np.ndarray) ->
 
 def _null_rates(contract: LoadedContract, judged: Judged, counted: np.ndarray, totals: np.ndarray) -> Found:
     for name, allowed in contract.dataset.contract.null_rates.items():
-        nulls, check = is_null(judged.block.table[name]), f"null rate: {name}"
-        counts = _per_day(nulls & counted, judged.bounds) if nulls is not None else np.zeros(len(totals), dtype=int)
+        nulls, check = null_rows(judged.block.table[name]), f"null rate: {name}"
+        counts = np.bincount(judged.block.partition[nulls[counted[nulls]]], minlength=len(totals))
         rates = (counts / np.maximum(totals, 1)).tolist()
+        none = CheckResult(check, True, {"rate": 0.0, "max": allowed})
         for key, rate in zip(judged.block.keys, rates, strict=True):
+            if rate == 0:
+                yield key, none, None
+                continue
             passed = rate <= allowed
             finding = None
             if not passed:
@@ -190,8 +194,9 @@ def _day_checks(contract: LoadedContract, judged: Judged, frame: pd.DataFrame, c
     grouped = frame.groupby(partition, sort=True, observed=True)
     for name, function in contract.day_checks.items():
         answer = _ask(function, grouped, name, contract)
-        for index, passed in answer.items():
-            key = judged.block.keys[int(index)]  # pyright: ignore[reportArgumentType]
+        verdicts = {holds: CheckResult(name, holds, {"holds": holds}) for holds in (True, False)}
+        for index, passed in zip(answer.index.tolist(), answer.tolist(), strict=True):
+            key = judged.block.keys[int(index)]
             finding = None
             if not passed:
                 finding = Finding(
@@ -200,7 +205,7 @@ def _day_checks(contract: LoadedContract, judged: Judged, frame: pd.DataFrame, c
                     "true, as day_checks in contract.py asks",
                     "correct the source, or the contract where it is wrong",
                 )
-            yield key, CheckResult(name, bool(passed), {"holds": bool(passed)}), finding
+            yield key, verdicts[bool(passed)], finding
 
 
 def _ask(function: Callable[..., Any], grouped: Any, name: str, contract: LoadedContract) -> pd.Series:
@@ -223,9 +228,9 @@ def _ask(function: Callable[..., Any], grouped: Any, name: str, contract: Loaded
     return answer
 
 
-def _per_day(rows: np.ndarray, bounds: np.ndarray) -> np.ndarray:
-    total = np.concatenate([[0], np.cumsum(rows)])
-    return total[bounds[1:]] - total[bounds[:-1]]
+def _per_day(rows: np.ndarray, block: Block) -> np.ndarray:
+    """int64 [K]: how many of the marked rows each day has."""
+    return np.bincount(block.partition[np.flatnonzero(rows)], minlength=len(block.keys))
 
 
 def _where(judged: Judged, index: int) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mtac_assets.data.content import equals_previous
 from mtac_assets.data.contract.columns import present_values
@@ -27,16 +28,17 @@ _SHOWN = 80  # characters of a value in a message; a text may have millions
 def null_faults(contract: LoadedContract, table: pa.Table) -> Iterator[Fault]:
     """Rows with a null in a column that dataset.yaml gives no null rate. NaN counts as null here and in the rates."""
     for name in table.column_names:
-        if name not in contract.dataset.contract.null_rates and (rows := is_null(table[name])) is not None:
+        if name not in contract.dataset.contract.null_rates and len(nulls := null_rows(table[name])):
+            rows = np.zeros(table.num_rows, dtype=bool)
+            rows[nulls] = True
             yield Fault(f"{name}: not null", rows, lambda i, name=name: f"{name} is null")
 
 
-def is_null(column: pa.ChunkedArray) -> np.ndarray | None:
-    """bool [N], or None where the column holds neither null nor NaN."""
-    if pa.types.is_floating(column.type):
-        rows = np.isnan(column.to_numpy())
-        return rows if rows.any() else None
-    return column.is_null().to_numpy() if column.null_count else None
+def null_rows(column: pa.ChunkedArray) -> np.ndarray:
+    """uint64 [M]: the rows that hold null or NaN, in order."""
+    if not column.null_count and not pa.types.is_floating(column.type):
+        return np.empty(0, dtype=np.uint64)
+    return pc.indices_nonzero(column.is_null(nan_is_null=True)).to_numpy()
 
 
 def check_faults(contract: LoadedContract, frame: pd.DataFrame) -> Iterator[Fault]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
+from mtac_assets.spec.collector import paused
 from mtac_assets.spec.environment import Environment
 from mtac_assets.spec.errors import Finding
 from mtac_assets.spec.project import Project
@@ -114,13 +114,8 @@ def facts_of(
 
 def _load_libraries() -> None:
     """torch, and what its fake tensors need of it, without looking for garbage meanwhile: a tenth of the time."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
+    with paused():
         importlib.import_module("torch._dynamo")
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def _language(resolved: ResolvedRecipe, manifest: Mapping[str, Any] | None) -> tuple[TokenSchema | None, int | None]:
