@@ -46,6 +46,10 @@ class Launcher(Spec):
         description="`process`: processes on this machine; `torchrun`; `ray`: a Ray cluster (needs the extra `ray`).",
     )
     workers: Count = Field(default=1, description="Workers, a power of two; their number changes no bit.")
+    sharded: bool = Field(
+        default=False,
+        description="No worker holds all weights, for networks that do not fit one device; changes no bit.",
+    )
     gpu: str | None = Field(
         default=None,
         description="The GPU that trains recipes of `device: cuda`, as the preflight knows it: h200, h100, a100, ...",

@@ -75,7 +75,16 @@ def _work(options: argparse.Namespace, stop: StopRequest) -> None:
             from mtac_assets.training.pipes import PipesSink
 
             sinks = (*sinks, PipesSink())
-        run(inputs, options.out, options.run_id, may_resume=options.resume, sinks=sinks, stop=stop, workers=workers)
+        run(
+            inputs,
+            options.out,
+            options.run_id,
+            may_resume=options.resume,
+            sinks=sinks,
+            stop=stop,
+            workers=workers,
+            sharded=options.sharded,
+        )
         workers.leave()
 
 
@@ -138,6 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--run-id", required=True, help="name of this attempt, kept in its documents")
     add("--resume", action="store_true", help="go on from the newest whole checkpoint in --out, where there is one")
     add("--workers", type=int, default=1, help="start so many of them here, and let them train together: the same bits")
+    add("--sharded", action="store_true", help="no worker holds all weights, for what does not fit: the same bits")
     add("--training-set", type=Path, help="use this folder instead of building the training set from --data")
     add("--prepare", action="store_true", help="build the training set only; prints it and the declaration as JSON")
     add(

@@ -24,15 +24,18 @@ class Beginning:
     initial_digest: str
 
 
-def begin(inputs: Inputs, workers: Workers = ALONE) -> Beginning:
-    """The state before the first step: a pure function of the recipe and the training set. Raises TrainingRefused."""
+def begin(inputs: Inputs, workers: Workers = ALONE, *, sharded: bool = False) -> Beginning:
+    """The state before the first step: a pure function of the recipe and the training set. Raises TrainingRefused.
+
+    `sharded`: the weights are parted among the workers, from a network that each has drawn whole in its own memory.
+    """
     training = inputs.resolved.recipe.training
     establish(training)
     task = open_task(inputs)
     model = task.initial_model().to(training.device)
     if training.compile:
         model.compile()
-    state = TrainingState(model, training, workers)
+    state = TrainingState(model, training, workers, sharded=sharded)
     return Beginning(state, task, weights_digest(state.tensors())[0])
 
 

@@ -63,7 +63,8 @@ def train(
     """Train `resolved` into `out`, going on from what an earlier attempt left there, and return the sealed pack.
 
     `workers`: how many, by the environment's launcher; None: as many as the environment says. Their number changes no bit.
-    With `probe` a second process takes the first steps too, and NotDeterministic is raised where it comes to other bits.
+    With `probe` a second process takes the first steps too, and NotDeterministic is raised where it comes to other bits; not where
+    the environment shards the weights.
     `when_alone` is called once the trainer is the only process: at once, or when that second one has ended.
     `pipes`: the bootstrap variables of an open Dagster Pipes session. `on_progress` gets each line of `progress.jsonl` as it comes.
     Raises TrainingRefused (bad input), TrainingFailed (with the trainer's own findings), TrainerKilled (a signal, named; or the
@@ -76,10 +77,13 @@ def train(
         **(environment_variables or {}),
         **(pipes or {}),
     }
-    more = FirstSteps.options if probe else ()
+    launcher = project.environment.launcher
+    count = workers or launcher.workers
+    sharded = launcher.sharded and count > 1
+    probe = probe and not sharded  # which needs the whole network in one process
+    more = (*(FirstSteps.options if probe else ()), *(("--sharded",) if sharded else ()))
     arguments = trainer_arguments(project, resolved, out, run_id, *more)
-    count = workers or project.environment.launcher.workers
-    command = choose(project.environment.launcher)(arguments, count)
+    command = choose(launcher)(arguments, count)
 
     def begin_second(folder: Path, options: Sequence[str]) -> subprocess.Popen[bytes]:
         second = trainer_command(project, resolved, folder, "probe", *options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,8 +17,6 @@ from mtac_assets.training.checkpoint_writer import CheckpointWriter
 from mtac_assets.training.determinism import key_randomness
 from mtac_assets.training.errors import NonFiniteLoss
 from mtac_assets.training.learning_rate import learning_rate
-from mtac_assets.training.optimisation import gradient_of
-from mtac_assets.training.reduction import Gradients, TreeSum
 from mtac_assets.training.segments import is_boundary
 from mtac_assets.training.state import SwappedIn, TrainingState
 from mtac_assets.training.tasks.protocol import MicroBatch, Task
@@ -49,7 +47,7 @@ def fit(
 ) -> Outcome:
     """Train from `start` steps done until `until` (the end). `stop()` is asked after each step; then the state is saved and that is all.
 
-    Several workers take each step together; the first validates and writes, the others have no `writer`. Not `validating` moves no
+    Several workers take each step together; the first writes, the others have no `writer`. Not `validating` moves no
     bit of the state. Raises NonFiniteLoss before a step that would spoil the weights.
     """
     schedule, workers = task.schedule, state.workers
@@ -77,7 +75,7 @@ def fit(
             on_record(
                 {**point, "kind": "step", "steps": schedule.steps, "epoch": epoch, "rows_per_second": round(rate, 1)}
             )
-        if validating and workers.first and schedule.validates(done):
+        if validating and state.validates_here and schedule.validates(done):
             with SwappedIn(state):
                 measured = task.validate(state.model)
             validations.append({"step": done, **measured})
@@ -102,11 +100,10 @@ def fit(
 
 def train_step(state: TrainingState, task: Task, training: Training, step: int) -> tuple[float, float]:
     """One step (from 0): its mean loss, and the gradient's norm before clipping. All workers take it together, each its share."""
-    micro_batches, workers = task.schedule.micro_batches, state.workers
-    mine = workers.share(micro_batches)
-    losses, summed = _summed(state, task, training, step, mine)
-    workers.arrive(step)
-    gradients = state.optimizer.reduced(summed)
+    micro_batches = task.schedule.micro_batches
+    losses = _losses(state, task, training, step)
+    state.workers.arrive(step)
+    gradients = state.placement.summed()
     if micro_batches > 1:
         torch._foreach_mul_(gradients, 1 / micro_batches)  # pyright: ignore[reportPrivateImportUsage]
     # The norm of the whole gradient is that of the norms of all pieces, in the pieces' order, whoever owns them.
@@ -129,19 +126,23 @@ def train_step(state: TrainingState, task: Task, training: Training, step: int) 
     return loss, norm_value
 
 
-def _summed(
-    state: TrainingState, task: Task, training: Training, step: int, mine: range
-) -> tuple[list[torch.Tensor], Gradients]:
-    """Losses of these micro-batches, and the sum of their gradients: this worker's subtree, a tensor for each parameter."""
-    parameters = state.optimizer.parameters
+def _losses(state: TrainingState, task: Task, training: Training, step: int) -> list[torch.Tensor]:
+    """The losses of this worker's micro-batches; their gradients are summed where `placement` wants them."""
+    placement = state.placement
+    mine = placement.share(task.schedule.micro_batches)
     losses: list[torch.Tensor] = []
-    tree = TreeSum()
-    for micro_batch, batch in zip(mine, task.micro_batches(step, mine.start, len(mine)), strict=True):
-        state.optimizer.clear_gradients()
+    for micro_batch, batch in zip(mine, _batches(task, step, mine), strict=True):
+        placement.before()
         losses.append(_backward(state, task, training, batch, step, micro_batch))
-        tree.add([gradient_of(parameter) for parameter in parameters])
-    state.optimizer.clear_gradients()
-    return losses, tree.total()
+        placement.after()
+    return losses
+
+
+def _batches(task: Task, step: int, mine: range) -> Iterable[MicroBatch]:
+    """Neighbours are read at once."""
+    if mine.step == 1:
+        return task.micro_batches(step, mine.start, len(mine))
+    return (task.micro_batches(step, number, 1)[0] for number in mine)
 
 
 def _backward(

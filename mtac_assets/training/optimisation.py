@@ -1,7 +1,7 @@
-"""The optimiser as the recipe asks for it: which rule moves which piece of the parameters, what it remembers, and who holds that.
+"""The optimiser as the recipe asks for it: which rule moves which piece of the parameters, and what it remembers.
 
-Each worker holds the state of the pieces that it owns, and moves only those; then all get all parameters. The arithmetic is
-`update_rules`', the order of sums `reduction`'s. The moving average of the weights stands here too.
+Each worker holds the state of the pieces that it owns, and moves only those. Where everything lies is `placement`'s matter, the
+arithmetic `update_rules`', the order of sums `reduction`'s. The moving average of the weights stands here too.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from mtac_assets.spec.errors import Finding
 from mtac_assets.spec.recipe import Training
 from mtac_assets.training import update_rules
 from mtac_assets.training.errors import TrainingRefused
-from mtac_assets.training.pieces import Layout, Piece, cut
-from mtac_assets.training.reduction import all_gather, reduce_scatter
+from mtac_assets.training.pieces import Piece, cut
+from mtac_assets.training.placement import Replicated, Sharded
 from mtac_assets.training.update_rules import COUNTED, FIELDS
 from mtac_assets.training.workers import ALONE, Workers
 
@@ -39,57 +39,40 @@ class Group:
 class Optimizer:
     """AdamW (Loshchilov and Hutter, 2019), Adam (decay added to the gradient), SGD with momentum 0.9, or Muon for hidden matrices."""
 
-    def __init__(self, model: nn.Module, training: Training, workers: Workers = ALONE) -> None:
+    def __init__(
+        self, model: nn.Module, training: Training, workers: Workers = ALONE, *, sharded: bool = False
+    ) -> None:
         """Weight decay reaches matrices only: what scales, shifts or embeds a member or a feature is not pulled to zero.
 
         A model may name its matrices itself (`decayed_parameters() -> list[Parameter]`); otherwise those of two dimensions or more.
         TrainingRefused where Muon is asked for and the model names no hidden matrices (`hidden_matrices() -> list[Parameter]`).
+        `sharded`: no worker holds all weights (`placement`).
         """
         self.kind, self.workers, self._precision = training.optimizer, workers, training.precision
-        self.parameters: list[nn.Parameter] = []
-        pieces: list[Piece] = []
+        self.pieces: list[Piece] = []
         self._rules: list[tuple[str, float]] = []  # of each piece: rule and weight decay
         for rule, decay, named in _parts(model, training):
             for name, parameter in named.items():
-                self.parameters.append(parameter)
                 found = cut(name, parameter, divisible=rule != "muon")
-                pieces += found
+                self.pieces += found
                 self._rules += [(rule, decay)] * len(found)
-        self.layout = Layout(pieces)
-        self.owned = self.layout.owned(workers.rank, workers.count)
-        self._flat = self._flat_gradients = None
-        if workers.count > 1:
-            self._flat, self._flat_gradients = self.layout.buffer(), self.layout.buffer()
-            self.layout.parameters_into(self._flat)
-        self._steps = torch.zeros((), device=self.parameters[0].device)
+        self.placement = Sharded(model, self.pieces, workers) if sharded else Replicated(self.pieces, workers)
+        self.owned = self.placement.owned_by(workers.rank)
+        self._steps = torch.zeros((), device=self.pieces[0].parameter.device)
         self.groups = [self._group(rule, decay) for rule, decay in dict.fromkeys(self._rules)]
 
     def _group(self, rule: str, decay: float) -> Group:
         places = [place for place in self.owned if self._rules[place] == (rule, decay)]
-        targets = [self.layout.pieces[place].of(self.layout.pieces[place].parameter.detach()) for place in places]
+        targets = [self.placement.weight(place) for place in places]
         return Group(
             rule, decay, places, targets, {field: [torch.zeros_like(one) for one in targets] for field in FIELDS[rule]}
         )
 
-    def clear_gradients(self) -> None:
-        for parameter in self.parameters:
-            parameter.grad = None
-
-    def reduced(self, gradients: list[Tensor]) -> list[Tensor]:
-        """From this worker's sum (a tensor for each of `parameters`) to everyone's sum of the pieces that this worker owns."""
-        whole = {id(parameter): gradient for parameter, gradient in zip(self.parameters, gradients, strict=True)}
-        if self._flat_gradients is None:
-            return [piece.of(whole[id(piece.parameter)].contiguous()) for piece in self.layout.pieces]
-        for parameter, home in self.layout.homes(self._flat_gradients):
-            home.copy_(whole[id(parameter)])
-        reduce_scatter(self._flat_gradients, self.layout, self.workers)
-        return [self.layout.view(self._flat_gradients, place) for place in self.owned]
-
     def everyones(self, own: Sequence[Tensor], losses: Sequence[float]) -> tuple[Tensor, list[float]]:
-        """One number for each of the pieces, from its owner, in the pieces' order; and everyone's losses, in the workers' order."""
+        """One number for each of the pieces, from its owner, in the pieces' order; and everyone's losses, in the micro-batches'."""
         if self.workers.count == 1:
             return torch.stack(list(own)), list(losses)
-        owners = [self.layout.owned(rank, self.workers.count) for rank in range(self.workers.count)]
+        owners = [self.placement.owned_by(rank) for rank in range(self.workers.count)]
         widest = max(map(len, owners))
         padded = [*(torch.stack(list(own)).tolist() if own else ()), *[0.0] * (widest - len(own))]
         width = widest + len(losses)
@@ -99,12 +82,12 @@ class Optimizer:
             for rank, places in enumerate(owners)
             for index, place in enumerate(places)
         }
-        ordered = torch.tensor([by_place[place] for place in range(len(self.layout.pieces))], device=self._steps.device)
-        starts = range(widest, len(each), width)
-        return ordered, [loss for start in starts for loss in each[start : start + len(losses)]]
+        ordered = torch.tensor([by_place[place] for place in range(len(self.pieces))], device=self._steps.device)
+        by_worker = [each[start : start + len(losses)] for start in range(widest, len(each), width)]
+        return ordered, self.placement.in_order(by_worker)
 
     def step(self, rate: float, gradients: list[Tensor]) -> None:
-        """One step with learning rate `rate`, by the gradients that `reduced` gave; then every worker has every parameter."""
+        """One step with learning rate `rate`, by the gradients of the owned pieces, as `placement.summed` gives them."""
         by_place = dict(zip(self.owned, gradients, strict=True))
         with torch.no_grad():
             self._steps.add_(1)
@@ -120,46 +103,35 @@ class Optimizer:
                     update_rules.adam(
                         group.rule, group.targets, own, group.state, self._steps, rate, group.weight_decay
                     )
-            if self._flat is not None:
-                all_gather(self._flat, self.layout, self.workers)
+            self.placement.updated()
 
     def tensors(self) -> dict[str, Tensor]:
         """`<parameter>/<field>` to its state, whole. All workers ask at the same time, and all get all of it."""
         found: dict[str, Tensor] = {}
         for field in sorted({field for rule, _ in self._rules for field in FIELDS[rule]}):
+            held = {
+                place: tensor
+                for group in self.groups
+                if field in group.state
+                for place, tensor in zip(group.places, group.state[field], strict=True)
+            }
+            whole = self.placement.whole(held)
             having = [place for place, (rule, _) in enumerate(self._rules) if field in FIELDS[rule]]
-            pieces = self._whole_field(field, having)
-            for name, parts in _by_parameter(self.layout, having, pieces).items():
+            for name, parts in _by_parameter(self.pieces, having, whole).items():
                 found[f"{name}/{field}"] = parts
-        counted = {self.layout.pieces[place].name for place, (rule, _) in enumerate(self._rules) if rule in COUNTED}
+        counted = {self.pieces[place].name for place, (rule, _) in enumerate(self._rules) if rule in COUNTED}
         return found | {f"{name}/step": self._steps for name in counted}
-
-    def _whole_field(self, field: str, having: list[int]) -> list[Tensor]:
-        """The state of the pieces at places `having`, from whoever holds it."""
-        held = {
-            place: tensor
-            for group in self.groups
-            if field in group.state
-            for place, tensor in zip(group.places, group.state[field], strict=True)
-        }
-        if self._flat_gradients is None:
-            return [held[place] for place in having]
-        # The last step's gradients are of no more use, and their buffer has the right size.
-        for place, tensor in held.items():
-            self.layout.view(self._flat_gradients, place).copy_(tensor)
-        all_gather(self._flat_gradients, self.layout, self.workers)
-        return [self.layout.view(self._flat_gradients, place).to("cpu", copy=True) for place in having]
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Back to what `tensors()` gave; each worker takes its own. KeyError where one is missing."""
         for group in self.groups:
             for field, held in group.state.items():
                 for place, tensor in zip(group.places, held, strict=True):
-                    piece = self.layout.pieces[place]
+                    piece = self.pieces[place]
                     tensor.copy_(piece.of(tensors[f"{piece.name}/{field}"]))
         for place, (rule, _) in enumerate(self._rules):
             if rule in COUNTED:
-                self._steps.copy_(tensors[f"{self.layout.pieces[place].name}/step"])
+                self._steps.copy_(tensors[f"{self.pieces[place].name}/step"])
 
 
 def _parts(model: nn.Module, training: Training) -> list[tuple[str, float, dict[str, nn.Parameter]]]:
@@ -191,21 +163,16 @@ def _hidden(model: nn.Module) -> set[int]:
     return {id(parameter) for parameter in name()}
 
 
-def _by_parameter(layout: Layout, places: list[int], pieces: list[Tensor]) -> dict[str, Tensor]:
+def _by_parameter(pieces: Sequence[Piece], places: Sequence[int], whole: Mapping[int, Tensor]) -> dict[str, Tensor]:
     """Whole tensors by their parameter's name."""
     parts: dict[str, list[Tensor]] = {}
-    for place, tensor in zip(places, pieces, strict=True):
-        parts.setdefault(layout.pieces[place].name, []).append(tensor)
-    shapes = {piece.name: piece.parameter.shape for piece in layout.pieces}
+    for place in places:
+        parts.setdefault(pieces[place].name, []).append(whole[place])
+    shapes = {piece.name: piece.parameter.shape for piece in pieces}
     return {
         name: found[0] if len(found) == 1 else torch.cat([one.view(-1) for one in found]).view(shapes[name])
         for name, found in parts.items()
     }
-
-
-def gradient_of(parameter: Tensor) -> Tensor:
-    """A parameter that got no gradient counts as one with a gradient of zero."""
-    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
 
 
 class Average:

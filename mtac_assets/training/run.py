@@ -24,10 +24,9 @@ from mtac_assets.training.inputs import Inputs
 from mtac_assets.training.loop import Outcome, fit
 from mtac_assets.training.pack import Pack
 from mtac_assets.training.progress import FILE, FileSink, Progress, Sink
-from mtac_assets.training.sealing import write_pack
+from mtac_assets.training.sealing import result, write_pack
 from mtac_assets.training.spent import Spent, everyones
 from mtac_assets.training.state import Tensors
-from mtac_assets.training.tensors import weights_digest
 from mtac_assets.training.workers import ALONE, Workers
 
 LEASE = ".lease.json"
@@ -42,14 +41,16 @@ def run(
     sinks: tuple[Sink, ...] = (),
     stop: Callable[[], bool] = lambda: False,
     workers: Workers = ALONE,
+    sharded: bool = False,
 ) -> Pack | None:
     """Train into `out` and seal it; a sealed pack of the same fingerprint is returned as it is. Of several workers the first writes.
+    `sharded`: no worker holds all weights (`placement`); the same bits.
 
     Raises TrainingStopped when `stop()` said so and the state is saved; TrainingFailed, TrainingRefused as their names say.
     None for every worker but the first.
     """
     if not workers.first:
-        return follow(inputs, workers, stop)
+        return follow(inputs, workers, stop, sharded=sharded)
     out.mkdir(parents=True, exist_ok=True)
     lease = acquire(out / LEASE)
     with ExitStack() as stack:
@@ -61,17 +62,17 @@ def run(
             return finished
         for leftover in (*out.glob(f"{TEMPORARY_PREFIX}*"), *out.glob("failure.*")):
             leftover.unlink()
-        return _train(inputs, out, run_id, lease, may_resume, sinks, stop, workers)
+        return _train(inputs, out, run_id, lease, may_resume, sinks, stop, workers, sharded)
 
 
-def follow(inputs: Inputs, workers: Workers, stop: Callable[[], bool]) -> None:
+def follow(inputs: Inputs, workers: Workers, stop: Callable[[], bool], *, sharded: bool = False) -> None:
     """What every worker but the first does: the same steps on its own share, and nothing written."""
     told = workers.told(None)
     if told["finished"]:
         return
     began = time.perf_counter()
     training = inputs.resolved.recipe.training
-    beginning = begin(inputs, workers)
+    beginning = begin(inputs, workers, sharded=sharded)
     _same_beginning(beginning)
     if told["resumed"] is not None:
         received = {
@@ -91,7 +92,7 @@ def follow(inputs: Inputs, workers: Workers, stop: Callable[[], bool]) -> None:
     if not outcome.stopped:
         _flags(beginning, training, "after the last step")
         _require_declared_code(inputs)
-        _same_end(beginning)
+        result(beginning)
         everyones(workers, training.device, began)
 
 
@@ -118,6 +119,7 @@ def _train(
     sinks: tuple[Sink, ...],
     stop: Callable[[], bool],
     workers: Workers,
+    sharded: bool,
 ) -> Pack:
     began = time.perf_counter()
     training = inputs.resolved.recipe.training
@@ -131,7 +133,7 @@ def _train(
     tensors = {} if found is None else found.tensors
     listed = {name: (str(tensor.dtype).removeprefix("torch."), list(tensor.shape)) for name, tensor in tensors.items()}
     workers.told({"finished": False, "resumed": found.step if found else None, "tensors": listed})
-    beginning = begin(inputs, workers)
+    beginning = begin(inputs, workers, sharded=sharded)
     _same_beginning(beginning)
     history = _history(beginning, found)
     start = found.step if found else 0
@@ -166,7 +168,7 @@ def _train(
             raise _stopped(out, outcome, beginning)
         flags_seen |= _flags(beginning, training, "after the last step")
         _require_declared_code(inputs)
-        _same_end(beginning)
+        ended = result(beginning)
         used = everyones(workers, training.device, began)
         _remark(beginning, outcome, progress)
         with lease.fence():
@@ -175,6 +177,7 @@ def _train(
                 out,
                 run_id,
                 beginning,
+                ended,
                 outcome,
                 flags_seen,
                 seconds,
@@ -212,13 +215,6 @@ def _broadcast(workers: Workers, tensors: Tensors) -> Tensors:
 
 def _same_beginning(beginning: Beginning) -> None:
     beginning.state.workers.require_same(beginning.initial_digest, "the state before the first step")
-
-
-def _same_end(beginning: Beginning) -> None:
-    """All workers hold one model; that they still do is worth one digest."""
-    workers = beginning.state.workers
-    if workers.count > 1:
-        workers.require_same(weights_digest(beginning.state.weights())[0], "the weights after the last step")
 
 
 def _flags(beginning: Beginning, training: Training, moment: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,31 @@ from mtac_assets.training.checkpoint import History
 from mtac_assets.training.inputs import Inputs
 from mtac_assets.training.loop import Outcome
 from mtac_assets.training.pack import Pack
-from mtac_assets.training.state import SwappedIn
+from mtac_assets.training.state import SwappedIn, Tensors
 from mtac_assets.training.tensors import weights_digest
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a loop came to: the model's weights, their digest, each tensor's, and the golden rows (of workers that ask the model)."""
+
+    weights: Tensors
+    digest: str
+    tensors: dict[str, str]
+    golden: dict[str, Any]
+
+
+def result(beginning: Beginning) -> Result:
+    """All workers ask at the same time. They hold one model; that they still do is worth one digest."""
+    state = beginning.state
+    weights = state.weights()
+    digest, each = weights_digest(weights)
+    state.workers.require_same(digest, "the weights after the last step")
+    golden: dict[str, Any] = {}
+    if state.validates_here:
+        with SwappedIn(state):
+            golden = beginning.task.golden(state.model)
+    return Result(weights, digest, each, golden)
 
 
 def write_pack(
@@ -25,6 +49,7 @@ def write_pack(
     out: Path,
     run_id: str,
     beginning: Beginning,
+    ended: Result,
     outcome: Outcome,
     flags_seen: dict[str, str],
     seconds: dict[str, float],
@@ -35,10 +60,6 @@ def write_pack(
 ) -> Pack:
     """Every document of the pack, the weights, and last of all the seal."""
     recipe = inputs.resolved.recipe
-    weights = beginning.state.weights()
-    digest, each = weights_digest(weights)
-    with SwappedIn(beginning.state):
-        rows = beginning.task.golden(beginning.state.model)
     documents: dict[str, dict[str, Any]] = {
         "model.json": {
             "schema_version": 1,
@@ -75,20 +96,20 @@ def write_pack(
         },
         "digests.json": {
             "schema_version": 1,
-            "weights_digest": digest,
-            "tensors": each,
+            "weights_digest": ended.digest,
+            "tensors": ended.tensors,
             "initial_digest": outcome.history.initial_digest,
             "segments": [segment.document() for segment in outcome.history.segments],
         },
         "losses.json": {"schema_version": 1, "losses": list(outcome.history.losses)},
-        "golden.json": rows,
+        "golden.json": ended.golden,
     }
-    write_atomic(out / pack.WEIGHTS, safetensors.torch.save(weights))
+    write_atomic(out / pack.WEIGHTS, safetensors.torch.save(ended.weights))
     for name, document in documents.items():
         write_json(out / name, document)
     # The last state starts no segment; its weights are the model.
     checkpoint.remove(out / checkpoint.FOLDER, outcome.step)
-    return pack.seal(out, inputs.model_id, inputs.fingerprint, digest)
+    return pack.seal(out, inputs.model_id, inputs.fingerprint, ended.digest)
 
 
 def _curve(history: History) -> list[dict[str, Any]]:

@@ -11,7 +11,10 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from mtac_assets.spec.recipe import Training
+from mtac_assets.training.errors import TrainingRefused
 from mtac_assets.training.optimisation import Average, Optimizer
+from mtac_assets.training.placement import Placement
+from mtac_assets.training.unshardable import unshardable
 from mtac_assets.training.workers import ALONE, Workers
 
 Tensors = dict[str, Tensor]
@@ -20,14 +23,22 @@ Tensors = dict[str, Tensor]
 class TrainingState:
     """Model, optimiser and average, and their way into and out of named tensors."""
 
-    def __init__(self, model: nn.Module, training: Training, workers: Workers = ALONE) -> None:
+    def __init__(
+        self, model: nn.Module, training: Training, workers: Workers = ALONE, *, sharded: bool = False
+    ) -> None:
+        """`sharded`: no worker holds all weights. TrainingRefused where the recipe has what cannot be sharded."""
+        if sharded and (findings := unshardable(training)):
+            raise TrainingRefused(*findings)
         self.model, self.workers = model, workers
-        self.optimizer = Optimizer(model, training, workers)
+        self.optimizer = Optimizer(model, training, workers, sharded=sharded)
+        self.placement: Placement = self.optimizer.placement
         self.average = Average(model, training.ema_decay) if training.ema_decay else None
+        self.validates_here = sharded or workers.first
+        """Whether this worker takes part when the model is asked: the first, and where none has all weights every one."""
 
     def tensors(self) -> Tensors:
         """A copy, on the CPU, of all of it: `model/…`, `optimizer/<parameter>/…`, `average/…`. All workers ask at the same time."""
-        found: Tensors = {f"model/{name}": tensor for name, tensor in self.model.state_dict().items()}
+        found: Tensors = {f"model/{name}": tensor for name, tensor in self.placement.weights(self.model).items()}
         found |= {f"optimizer/{name}": tensor for name, tensor in self.optimizer.tensors().items()}
         if self.average:
             found |= {f"average/{name}": tensor for name, tensor in self.average.tensors.items()}
@@ -39,15 +50,15 @@ class TrainingState:
         for name, tensor in tensors.items():
             kind, _, rest = name.partition("/")
             parts[kind][rest] = tensor
-        self.model.load_state_dict(parts["model"])
+        self.placement.restore(self.model, parts["model"])
         self.optimizer.restore(parts["optimizer"])
         if self.average:
             for name, tensor in self.average.tensors.items():
                 tensor.copy_(parts["average"][name])
 
     def weights(self) -> Tensors:
-        """The tensors that become the model: the average where there is one, and the model's own buffers."""
-        found = {name: tensor.detach() for name, tensor in self.model.state_dict().items()}
+        """The tensors that become the model: the average where there is one, and the model's own buffers. All workers ask at the same time."""
+        found = {name: tensor.detach() for name, tensor in self.placement.weights(self.model).items()}
         if self.average:
             found |= self.average.tensors
         return {name: tensor.to("cpu", copy=True).contiguous() for name, tensor in sorted(found.items())}
@@ -59,8 +70,10 @@ class SwappedIn:
     def __init__(self, state: TrainingState) -> None:
         self._state = state
         self._own: list[Tensor] = []
+        self._usable = state.placement.usable()
 
     def __enter__(self) -> None:
+        self._usable.__enter__()
         if self._state.average:
             self._own = [parameter.data for parameter in self._state.model.parameters()]
             for parameter, averaged in zip(
@@ -73,3 +86,4 @@ class SwappedIn:
         for parameter, own in zip(self._state.model.parameters(), self._own, strict=False):
             parameter.data = own
         self._state.model.train()
+        self._usable.__exit__(None, None, None)

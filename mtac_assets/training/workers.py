@@ -42,8 +42,8 @@ class Workers:
         """Whether this is the one that writes: checkpoints, progress, the pack."""
         return self.rank == 0
 
-    def share(self, micro_batches: int) -> range:
-        """This worker's micro-batches of a step. TrainingRefused where they cannot be shared out as subtrees of equal size."""
+    def each(self, micro_batches: int) -> int:
+        """How many of a step's micro-batches a worker takes. TrainingRefused where they cannot be shared out as subtrees of equal size."""
         if self.count & (self.count - 1) or micro_batches % self.count:
             raise TrainingRefused(
                 Finding(
@@ -53,8 +53,7 @@ class Workers:
                     "start fewer workers, or make training.micro_batch_size smaller (which makes another model)",
                 )
             )
-        each = micro_batches // self.count
-        return range(self.rank * each, (self.rank + 1) * each)
+        return micro_batches // self.count
 
     def arrive(self, step: int) -> None:
         """Leave a mark that this worker came to the exchange of `step`."""

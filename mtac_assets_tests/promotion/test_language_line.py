@@ -35,6 +35,14 @@ def test_the_whole_life_of_a_language_model_by_the_commands_of_every_model(tmp_p
     assert made["status"] == "built"
     again = mtac("run", "small_lm", "--force", "--workers", "1")
     assert (again["model_id"], again["weights_digest"]) == (model_id, made["weights_digest"])
+    local = project.environments / "local.yaml"
+    before = local.read_text()
+    local.write_text(before + "launcher: {sharded: true}\n")
+    parted = mtac("run", "small_lm", "--force", "--workers", "2")
+    assert (parted["model_id"], parted["weights_digest"]) == (model_id, made["weights_digest"]), (
+        "no worker held it whole"
+    )
+    local.write_text(before)
     assert mtac("run", "small_lm")["status"] == "unchanged"
     rebuilt = mtac("reproduce", model_id, "--by", "ada")
     assert rebuilt["verdict"] == "identical"

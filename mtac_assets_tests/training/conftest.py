@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from mtac_assets_tests.training.tiny_set import Job, write_training_set
+from mtac_assets_tests.training.tiny_tokens import write_token_set
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -49,3 +50,8 @@ def uninterrupted(root: Path, tiny_set: Path, tmp_path_factory: pytest.TempPathF
     job = Job(folder / "out", tiny_set, folder)
     subprocess.run(job.command(), cwd=root, env=job.environment_variables(root), check=True, timeout=120)
     return job.out
+
+
+@pytest.fixture(scope="session")
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_token_set(tmp_path_factory.mktemp("tokens") / "set")

@@ -9,7 +9,7 @@ from torch import nn
 
 from mtac_assets.spec.recipe import Training
 from mtac_assets.training.errors import TrainingRefused
-from mtac_assets.training.optimisation import Average, Optimizer, gradient_of
+from mtac_assets.training.optimisation import Average, Optimizer
 from mtac_assets.training.update_rules import orthogonal
 
 TRAINING = Training(
@@ -33,7 +33,8 @@ def network() -> nn.Module:
 
 
 def moved(optimizer: Optimizer, rate: float) -> None:
-    optimizer.step(rate, optimizer.reduced([gradient_of(parameter) for parameter in optimizer.parameters]))
+    optimizer.placement.after()
+    optimizer.step(rate, optimizer.placement.summed())
 
 
 @pytest.mark.parametrize("kind", ["adamw", "adam", "sgd"])
@@ -73,9 +74,9 @@ def test_a_matrix_cut_in_pieces_is_moved_as_a_whole_one_would_be(monkeypatch):
         torch.manual_seed(1)
         model = nn.Linear(37, 29)
         own = Optimizer(model, TRAINING)
-        assert len(own.layout.pieces) == (2 if elements > 64 else 18)
+        assert len(own.pieces) == (2 if elements > 64 else 18)
         for step in range(3):
-            own.clear_gradients()
+            own.placement.before()
             (model(torch.full((4, 37), 0.1 * step)) ** 2).mean().backward()
             moved(own, 0.01)
         weights[elements] = {**model.state_dict(), **own.tensors()}

@@ -6,7 +6,6 @@ import copy
 import json
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,53 +18,13 @@ from mtac_assets.training.pack import Pack
 from mtac_assets.training.segments import Segment
 from mtac_assets.training.workers import Workers
 from mtac_assets_tests.training.tiny_set import Job
-from mtac_assets_tests.training.tiny_tokens import LANGUAGE_RECIPE, STEPS, write_token_set
-
-SAME = ("digests", "losses", "golden")
-SUPERVISE = """
-import json, sys
-from pathlib import Path
-from mtac_assets.training.launchers.local import supervise
-job = json.loads(sys.argv[1])
-sys.exit(supervise(job["workers"], job["command"], Path(job["out"]), "run"))
-"""
-
-
-@pytest.fixture(scope="session")
-def tokens(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_token_set(tmp_path_factory.mktemp("tokens") / "set")
+from mtac_assets_tests.training.tiny_tokens import LANGUAGE_RECIPE, STEPS
+from mtac_assets_tests.training.tiny_workers import begun, documents, train
 
 
 @pytest.fixture
 def language(tmp_path: Path, tokens: Path) -> Job:
     return Job(tmp_path / "out", tokens, tmp_path, recipe=copy.deepcopy(LANGUAGE_RECIPE))
-
-
-def begun(job: Job, workers: int, root: Path, **variables: str) -> subprocess.Popen[str]:
-    told = json.dumps({"workers": workers, "command": job.command(), "out": str(job.out)})
-    several = [sys.executable, "-c", SUPERVISE, told]
-    environment = {**job.environment_variables(root), **variables}
-    return subprocess.Popen(
-        job.command() if workers == 1 else several,
-        cwd=root,
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def train(job: Job, workers: int, root: Path, expect: int = 0, **variables: str) -> str:
-    child = begun(job, workers, root, **variables)
-    _, said = child.communicate(timeout=200)
-    assert child.returncode == expect, f"exit {child.returncode}\n{said}"
-    return said
-
-
-def documents(out: Path) -> list[dict[str, object]]:
-    pack = Pack.open(out)
-    pack.verify()
-    return [pack.document(name) for name in SAME]
 
 
 @pytest.fixture(scope="session")
@@ -253,4 +212,4 @@ def test_workers_that_cannot_share_a_step_are_refused(workers, micro_batches):
     one = Workers()
     one.count = workers
     with pytest.raises(TrainingRefused, match=f"cannot be shared out among {workers} workers"):
-        one.share(micro_batches)
+        one.each(micro_batches)

@@ -36,12 +36,15 @@ def work(job: dict[str, Any], stop: StopRequest) -> None:
     out = Path(job["out"])
     match job["do"]:
         case "train":
+            from mtac_assets.training import pieces
             from mtac_assets.training.run import run
             from mtac_assets.training.workers import join
 
             inject(job.get("fault"), stop)
             workers = join(recipe.training.device)
-            run(inputs, out, job["run_id"], may_resume=job["resume"], stop=stop, workers=workers)
+            pieces.ELEMENTS = job.get("elements", pieces.ELEMENTS)
+            sharded = job.get("sharded", False)
+            run(inputs, out, job["run_id"], may_resume=job["resume"], stop=stop, workers=workers, sharded=sharded)
             workers.leave()
         case "replay":
             from mtac_assets.training.replay import replay

@@ -230,6 +230,10 @@ class GPT(nn.Module):
         """The matrices between embedding and head: what Muon is for."""
         return [parameter for parameter in self.blocks.parameters() if parameter.ndim == 2]
 
+    def blocks_to_shard(self) -> list[nn.Module]:
+        """What need not be whole at the same time where no worker holds all weights."""
+        return list(self.blocks)
+
     def forward(self, tokens_BT: Tensor) -> Tensor:
         length = tokens_BT.shape[1]
         assert length <= self.sequence_length, f"{length} tokens, and positions for {self.sequence_length}"

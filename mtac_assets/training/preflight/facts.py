@@ -18,6 +18,7 @@ from mtac_assets.training.errors import TrainingRefused
 from mtac_assets.training.preflight.devices import NAMES, Device, device_of
 from mtac_assets.training.preflight.memory import Memory, estimate
 from mtac_assets.training.tokens import TokenSchema
+from mtac_assets.training.unshardable import unshardable
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ class Facts:
     def workers_here(self) -> int | None:
         """Workers that share this machine; None where a cluster places them on machines that are not known here."""
         return None if self.environment.launcher.kind == "ray" else self.workers
+
+    @property
+    def sharded(self) -> bool:
+        """Whether no worker holds all weights."""
+        return self.environment.launcher.sharded and self.workers > 1
 
     @property
     def training(self) -> Training:
@@ -90,7 +96,8 @@ def facts_of(
             parameters = gpt.parameter_count(schema, recipe.model.settings)
             flops = gpt.flops_per_token(parameters, settings, schema.sequence_length)
             if _shareable(recipe.training, workers):
-                memory = estimate(schema, recipe.model.settings, recipe.training, workers)
+                sharded = project.environment.launcher.sharded and workers > 1 and not unshardable(recipe.training)
+                memory = estimate(schema, recipe.model.settings, recipe.training, workers, sharded=sharded)
     at = project.state.models
     while not at.exists():
         at = at.parent

@@ -7,6 +7,7 @@ import math
 from mtac_assets.provenance.usage import SECONDS_AN_HOUR, Usage, price
 from mtac_assets.training.preflight.facts import Facts
 from mtac_assets.training.preflight.registry import Judgement, check
+from mtac_assets.training.unshardable import unshardable
 
 MIB = 1 << 20
 WRITE_BYTES_PER_SECOND = 200e6
@@ -62,7 +63,8 @@ def memory(facts: Facts, judgement: Judgement) -> bool | None:
         remedy = (
             f"write micro_batch_size: {fits}, or choose a device with {found.peak / share / (1 << 30):,.0f} GiB"
             if fits
-            else "weights and optimiser alone do not fit: more workers, a smaller network or a larger device"
+            else "weights and optimiser alone do not fit: a smaller network, a larger device, or more workers"
+            + ("" if facts.sharded else " and launcher.sharded: true in the environment")
         )
         judgement.fail(
             f"a step's tensors take {found.peak / MIB:,.0f} MiB, and {allowed / MIB:,.0f} MiB are there for them",
@@ -70,6 +72,17 @@ def memory(facts: Facts, judgement: Judgement) -> bool | None:
             f"at most {allowed / MIB:,.0f} MiB on {facts.device.name}",
             remedy,
         )
+    return None
+
+
+@check("workers.sharded")
+def sharded(facts: Facts, judgement: Judgement) -> bool | None:
+    """Nothing that needs all weights at once, where the environment parts them among the workers."""
+    if not facts.sharded:
+        return False
+    judgement.evidence |= {"workers": facts.workers}
+    for finding in unshardable(facts.training):
+        judgement.fail(finding.error, finding.where, finding.expected, finding.remedy)
     return None
 
 

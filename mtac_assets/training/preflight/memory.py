@@ -9,7 +9,7 @@ For a GPU the kernels of the CPU are counted, which keep a little more than fuse
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -47,11 +47,13 @@ class _Dry:
     updating: int
 
 
-def estimate(schema: TokenSchema, settings: Mapping[str, Any], training: Training, workers: int) -> Memory:
+def estimate(
+    schema: TokenSchema, settings: Mapping[str, Any], training: Training, workers: int, *, sharded: bool = False
+) -> Memory:
     """The peak of a step of `training` on one of so many workers."""
     layers = settings["layers"]
     few = [
-        dry_run(schema, {**settings, "layers": count}, training, workers)
+        dry_run(schema, {**settings, "layers": count}, training, workers, sharded=sharded)
         for count in ((1, 2) if layers > 2 else (layers,))
     ]
     if len(few) == 1:
@@ -63,7 +65,9 @@ def estimate(schema: TokenSchema, settings: Mapping[str, Any], training: Trainin
     return Memory(drawn.weights, drawn.optimizer, drawn.average, drawn.state, peak)
 
 
-def dry_run(schema: TokenSchema, settings: Mapping[str, Any], training: Training, workers: int) -> _Dry:
+def dry_run(
+    schema: TokenSchema, settings: Mapping[str, Any], training: Training, workers: int, *, sharded: bool = False
+) -> _Dry:
     """One step on fake tensors, as the first of `workers` workers takes it."""
     import torch
     from torch._subclasses.fake_tensor import FakeTensorMode
@@ -75,23 +79,24 @@ def dry_run(schema: TokenSchema, settings: Mapping[str, Any], training: Training
     each = training.batch_size // training.micro_batch_size // workers
     on_cpu = training.model_copy(update={"device": "cpu"})
     with FakeTensorMode(), tracked() as tracker:
-        state = TrainingState(gpt.build(schema, dict(settings)), on_cpu, _pretended(workers))
+        state = TrainingState(gpt.build(schema, dict(settings)), on_cpu, _pretended(workers), sharded=sharded)
+        placement = state.placement
         average = sum(_bytes(one) for one in state.average.tensors.values()) if state.average else 0
         held = [one for group in state.optimizer.groups for ones in group.state.values() for one in ones]
         optimizer = sum(map(_bytes, held))
-        weights = sum(map(_bytes, state.model.parameters()))
+        whole_weights = sum(map(_bytes, state.model.parameters()))
+        weights = whole_weights // workers if sharded else whole_weights
         fields = sum(len(group.state) for group in state.optimizer.groups) and len(state.optimizer.groups[0].state)
-        whole = weights * (1 + fields + (1 if state.average else 0))
+        whole = whole_weights * (1 + fields + (1 if state.average else 0))
         del held
-        from mtac_assets.training.optimisation import gradient_of
-        from mtac_assets.training.reduction import TreeSum
-
-        tree = TreeSum()
-        parameters = state.optimizer.parameters
         # Partial sums wait for their partners: as many as the number of leaves before the last has bits.
         waiting = (each - 1).bit_length()
-        sums = [[torch.zeros_like(one) for one in parameters] for _ in range(waiting)]
-        state.optimizer.clear_gradients()
+        summed = [placement.weight(place) for place in state.optimizer.owned] if sharded else state.model.parameters()
+        sums = [[torch.zeros_like(one) for one in summed] for _ in range(waiting)]
+        del summed
+        tracker.watched = placement.storages()
+        tracker.peak = tracker.look()
+        placement.before()
         tokens = torch.zeros(training.micro_batch_size, schema.sequence_length + 1, dtype=torch.long)
         state.model.train()
         with torch.autocast("cpu", torch.bfloat16, enabled=training.precision == "bfloat16"):
@@ -99,11 +104,9 @@ def dry_run(schema: TokenSchema, settings: Mapping[str, Any], training: Training
         loss.backward()
         del loss, sums
         learning = tracker.peak
-        tree.add([gradient_of(parameter) for parameter in parameters])
-        tracker.peak = tracker.live
-        gradients = state.optimizer.reduced(tree.total())
-        state.optimizer.clear_gradients()
-        state.optimizer.step(0.1, gradients)
+        placement.after()
+        tracker.peak = tracker.look()
+        state.optimizer.step(0.1, placement.summed())
         if state.average:
             state.average.update(0)
         return _Dry(weights, optimizer, average, whole, learning, tracker.peak)
@@ -132,22 +135,29 @@ class Tracker:
 
     def __init__(self) -> None:
         self.live = self.peak = 0
-        self._known: set[int] = set()
+        self.watched: Sequence[Any] = ()
+        """Storages whose size changes."""
+        self._known: dict[int, int] = {}
 
     def note(self, tensor: Any) -> None:
         storage = tensor.untyped_storage()
         key = storage._cdata
-        if key in self._known:
-            return
-        self._known.add(key)
-        size = storage.nbytes()
-        self.live += size
-        self.peak = max(self.peak, self.live)
-        weakref.finalize(storage, partial(self._gone, key, size))
+        if key not in self._known:
+            self._known[key] = storage.nbytes()
+            self.live += self._known[key]
+            weakref.finalize(storage, partial(self._gone, key))
+        self.peak = max(self.peak, self.look())
 
-    def _gone(self, key: int, size: int) -> None:
-        self._known.discard(key)
-        self.live -= size
+    def look(self) -> int:
+        """Bytes that are live now."""
+        for storage in self.watched:
+            key, size = storage._cdata, storage.nbytes()
+            self.live += size - self._known.get(key, 0)
+            self._known[key] = size
+        return self.live
+
+    def _gone(self, key: int) -> None:
+        self.live -= self._known.pop(key, 0)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from mtac_assets.spec.recipe import Training
 from mtac_assets.training.models import gpt
-from mtac_assets.training.optimisation import Optimizer, gradient_of
+from mtac_assets.training.optimisation import Optimizer
 from mtac_assets.training.tasks.language import next_token_loss
 from mtac_assets.training.tensors import digests, weights_digest
 from mtac_assets.training.tokens import TokenSchema
@@ -44,10 +44,10 @@ def test_a_single_batch_is_learnt_by_heart(settings, optimizer):
     optimizer = Optimizer(model, training)
     first = float(next_token_loss(model, rows).detach())
     for step in range(150):
-        optimizer.clear_gradients()
+        optimizer.placement.before()
         next_token_loss(model, rows).backward()
-        gradients = optimizer.reduced([gradient_of(parameter) for parameter in optimizer.parameters])
-        optimizer.step(0.01 * (1 - step / 150), gradients)
+        optimizer.placement.after()
+        optimizer.step(0.01 * (1 - step / 150), optimizer.placement.summed())
     assert float(next_token_loss(model, rows).detach()) < 0.02
     if settings.get("tied_head", True):
         assert first == pytest.approx(math.log(97), abs=0.3)
