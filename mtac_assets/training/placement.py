@@ -28,7 +28,8 @@ from mtac_assets.training.workers import Workers
 class Placement(Protocol):
     """Places are those of `pieces`, which are the same list, cut alike, on every worker and in every placement."""
 
-    pieces: Sequence[Piece]
+    @property
+    def pieces(self) -> Sequence[Piece]: ...
 
     def owned_by(self, rank: int) -> Sequence[int]:
         """The places of the pieces whose state and update a worker has."""
@@ -221,7 +222,7 @@ class Sharded:
             unit.gather()
             copies |= {id(one): one.detach().to("cpu", copy=True) for one in unit.parameters}
             unit.release()
-        return {name: copies.get(self._names.get(name, 0), tensor) for name, tensor in model.state_dict().items()}
+        return model.state_dict() | {name: copies[key] for name, key in self._names.items() if key in copies}
 
     def restore(self, model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         own = model.state_dict()

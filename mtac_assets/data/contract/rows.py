@@ -38,7 +38,8 @@ def null_rows(column: pa.ChunkedArray) -> np.ndarray:
     """uint64 [M]: the rows that hold null or NaN, in order."""
     if not column.null_count and not pa.types.is_floating(column.type):
         return np.empty(0, dtype=np.uint64)
-    return pc.indices_nonzero(column.is_null(nan_is_null=True)).to_numpy()
+    rows = pc.indices_nonzero(column.is_null(nan_is_null=True))  # pyright: ignore[reportAttributeAccessIssue]
+    return rows.to_numpy()
 
 
 def check_faults(contract: LoadedContract, frame: pd.DataFrame) -> Iterator[Fault]:
