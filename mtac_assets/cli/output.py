@@ -57,7 +57,8 @@ def emit(document: Mapping[str, Any]) -> None:
 def _field(value: Any) -> str:
     if not isinstance(value, list) or len(value) < LONG:
         return _json(value, indent=2).replace("\n", "\n  ")
-    return "[\n" + ",\n".join(f"    {_json(row)}" for row in value) + "\n  ]"
+    encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False).encode
+    return "[\n    " + ",\n    ".join(map(encode, value)) + "\n  ]"
 
 
 def _json(value: Any, indent: int | None = None) -> str:

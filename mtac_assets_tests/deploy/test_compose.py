@@ -235,7 +235,7 @@ def test_a_line_finishes_while_each_service_is_killed_once(deployed: Deployment)
 
 def test_the_line_of_flights_goes_through_the_daemon(deployed: Deployment) -> None:
     """Real days and the shipped recipe, launched by a person through the proxy: ingested, trained, evaluated, recorded."""
-    config = line_config("flight_delays", "2013-04-01")
+    config = line_config("flight_delays", "2013-07-01")
     status, content = asked(
         deployed, "/graphql", "ada", launch(deployed, "flight_delays_line", config), Origin=deployed.url
     )
@@ -244,7 +244,7 @@ def test_the_line_of_flights_goes_through_the_daemon(deployed: Deployment) -> No
     until(lambda: statuses(deployed, "flight_delays_line")[0] in ended, "the line of flights", 600, deployed)
     assert statuses(deployed, "flight_delays_line") == ["SUCCESS"], runs(deployed)
     (model,) = refs.list_models(deployed.project, "flight_delays")
-    assert model.as_of == "2013-04-01"
+    assert model.as_of == "2013-07-01"
     assert model.metrics["roc_auc"]["value"] > 0.6
     assert model.image is not None
     assert model.image["digest"] == DIGEST
@@ -252,20 +252,22 @@ def test_the_line_of_flights_goes_through_the_daemon(deployed: Deployment) -> No
 
 
 def test_a_model_is_rebuilt_and_promoted_while_mlflow_restarts(deployed: Deployment) -> None:
-    """As production asks: every segment rebuilt, a named person. Decided once, and MLflow follows when it is back."""
-    (model,) = refs.list_models(deployed.project, "floods")
+    """As a server asks: every segment rebuilt, a named person. Decided once, and MLflow follows when it is back."""
+    (model,) = refs.list_models(deployed.project, "flight_delays")
     done = deployed.execute("code", "mtac", "reproduce", model.model_id, "--segments", "all", "--by", "ada", "--json")
     assert json.loads(done.stdout)["verdict"] == "identical", done.stdout + done.stderr
     deployed.kill("mlflow")
     done = deployed.execute("code", "mtac", "promote", model.model_id, "--by", "ada", "--reason", "the first", "--json")
     deployed.start("mlflow")
     assert json.loads(done.stdout)["promoted"] is True, done.stdout + done.stderr
-    kinds = [entry.kind for entry in ledger.history(deployed.project, "production", "floods")]
+    kinds = [entry.kind for entry in ledger.history(deployed.project, deployed.environment, "flight_delays")]
     assert kinds.count("promote") == 1
 
     def followed() -> bool:
-        deployed.execute("code", "mtac", "history", "floods")  # whatever reads models next tells MLflow what it missed
-        path = "/mlflow/ajax-api/2.0/mlflow/registered-models/alias?name=floods&alias=champion"
+        deployed.execute(
+            "code", "mtac", "history", "flight_delays"
+        )  # whatever reads models next tells MLflow what it missed
+        path = "/mlflow/ajax-api/2.0/mlflow/registered-models/alias?name=flight_delays&alias=champion"
         status, content = asked(deployed, path, "ada")
         return status == 200 and model.model_id in content.decode()
 
