@@ -115,6 +115,18 @@ def test_a_thousand_million_parameters_are_counted_and_measured_without_memory(p
     assert results["cost.time"].evidence["utilisation"] == 0.4
 
 
+def test_where_weights_are_sharded_a_worker_holds_a_part_and_what_needs_all_of_them_is_told(project):
+    sharing = with_environment(project, launcher={"sharded": True})
+    changes = {"training": {"ema_decay": None}, "model": {"settings": {"layers": 4, "heads": 4, "width": 256}}}
+    whole, parted = (checked(where, changes, workers=4) for where in (project, sharing))
+    weights, part = (found["device.memory"].evidence["weights_mib"] for found in (whole, parted))
+    assert part == pytest.approx(weights / 4, abs=0.1)
+    assert "workers.sharded" not in whole.keys() | checked(sharing, changes, workers=1).keys()
+    assert parted["workers.sharded"].passed
+    refused = checked(sharing, {}, workers=4)["workers.sharded"]
+    assert "training.ema_decay needs all weights at once" in str(refused.finding)
+
+
 def test_the_environment_prices_a_run_and_names_its_notice(project):
     priced = with_environment(project, accounting={"price_per_cpu_hour": 3600.0}, limits={"preemption_seconds": 1})
     slow = {"training": {"threads": 1}, "model": {"settings": {"layers": 24, "heads": 8, "width": 1024}}}
