@@ -36,7 +36,7 @@ def null_faults(contract: LoadedContract, table: pa.Table) -> Iterator[Fault]:
 
 def null_rows(column: pa.ChunkedArray) -> np.ndarray:
     """uint64 [M]: the rows that hold null or NaN, in order."""
-    if not column.null_count and not pa.types.is_floating(column.type):
+    if not len(column) or not (column.null_count or pa.types.is_floating(column.type)):
         return np.empty(0, dtype=np.uint64)
     rows = pc.indices_nonzero(column.is_null(nan_is_null=True))  # pyright: ignore[reportAttributeAccessIssue]
     return rows.to_numpy()

@@ -59,5 +59,5 @@ schema = pa.DataFrameSchema(
 
 day_checks = {
     "departures from all three airports": lambda days: days["origin"].nunique() == len(ORIGINS),
-    "distances differ": lambda days: days["distance"].min() < days["distance"].max(),
+    "distances differ": lambda days: days["distance"].nunique() > 1,
 }
