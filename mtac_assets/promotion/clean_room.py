@@ -6,6 +6,7 @@ commit and the store alone. The room lies in the state folder and is removed at 
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -81,10 +82,17 @@ def clean_room(
 
 
 def _check_out(repository: Repository, commit: str, tree: Path, index: Path) -> None:
-    """The commit's files in `tree`, through an index of their own: the user's index and working tree stay as they are."""
+    """The commit's files in `tree`, through an index of their own: the user's index and working tree stay as they are.
+
+    As old as the commit: what is computed from a file written just now is not remembered (`provenance.memory`), and each of the
+    room's processes would follow the code's imports anew.
+    """
     extra = {"GIT_INDEX_FILE": str(index), "GIT_DIR": str(repository.git_dir), "GIT_WORK_TREE": str(tree)}
     repository.run("read-tree", commit, extra=extra)
     repository.run("checkout-index", "--all", "--force", f"--prefix={tree}/", extra=extra)
+    at = int(repository.text("show", "--no-patch", "--format=%ct", commit))
+    for path in tree.rglob("*"):
+        os.utime(path, (at, at), follow_symlinks=False)
 
 
 def fetch(store: Store, pointer_files: Iterable[Path]) -> None:

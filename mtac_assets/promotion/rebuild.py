@@ -123,7 +123,7 @@ def _run(room: CleanRoom, python: Path | None, *arguments: str) -> str:
     recipe = room.model / "recipe.json"
     common = ["--recipe", str(recipe), "--data", str(room.data), "--run-id", "reproduction"]
     variables = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-    variables |= {"PYTHONPATH": str(room.root), STATE_VARIABLE: str(room.out.parent / "state")}
+    variables |= _flags(room) | {"PYTHONPATH": str(room.root), STATE_VARIABLE: str(room.out.parent / "state")}
     variables |= {own_limit.VARIABLE: str(room.limit_seconds), ENVIRONMENT_VARIABLE: _environment(room)}
     child = subprocess.Popen(
         [str(python or sys.executable), *TRAINER, *common, *arguments],
@@ -160,6 +160,14 @@ def _run(room: CleanRoom, python: Path | None, *arguments: str) -> str:
             )
         )
     return output
+
+
+def _flags(room: CleanRoom) -> dict[str, str]:
+    """The variables that the model's trainer declared: with them set it need not start itself again to have them."""
+    path = room.model / "environment.json"
+    declared: dict[str, str] = read_json(path).get("declared_flags", {}) if path.is_file() else {}
+    prefix = "variable."
+    return {name.removeprefix(prefix): value for name, value in declared.items() if name.startswith(prefix)}
 
 
 def _environment(room: CleanRoom) -> str:

@@ -141,7 +141,7 @@ class Arrival(Spec):
         default=False, description="Switched on when Dagster first loads it; false: a person switches it on there."
     )
     every_seconds: Annotated[int, Field(ge=1, le=86_400)] = Field(
-        default=5, description="How often to look; Dagster looks every five seconds at most."
+        default=3, description="How often to look; Dagster looks every five seconds at most."
     )
     settle_seconds: float = Field(
         default=2.0, ge=0, le=86_400, description="A file is whole when it did not change for so long."
