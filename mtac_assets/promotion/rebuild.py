@@ -20,6 +20,7 @@ from typing import Any
 from mtac_assets.promotion.clean_room import CleanRoom
 from mtac_assets.promotion.errors import PromotionError
 from mtac_assets.provenance.files import read_json
+from mtac_assets.provenance.finder import ENGINE, ENGINE_ROOT
 from mtac_assets.spec.errors import Finding, SpecError
 from mtac_assets.spec.project import DEFAULT_ENVIRONMENT, ENVIRONMENT_VARIABLE, STATE_VARIABLE, find_project
 from mtac_assets.training import own_limit
@@ -85,7 +86,11 @@ def require_python(room: CleanRoom, *, allow_another: bool) -> None:
 
 
 def install(room: CleanRoom, project_root: Path) -> Path:
-    """A virtual environment from the model's own lock; its interpreter. The project's `constraints.txt` pins the rest."""
+    """A virtual environment from the model's own lock; its interpreter. The project's `constraints.txt` pins the rest.
+
+    The engine counts as code and is in no lock. Where the project does not hold it, this one is lent, alone: the declaration
+    compares it function by function.
+    """
     folder = room.out.parent / "venv"
     python = folder / "bin" / "python"
     lock = room.model / "requirements.txt"
@@ -106,7 +111,15 @@ def install(room: CleanRoom, project_root: Path) -> Path:
                     _index_remedy(lock),
                 )
             )
+    if not (room.root / ENGINE).is_dir():
+        lent = _lent_engine(room)
+        lent.mkdir()
+        (lent / ENGINE).symlink_to(ENGINE_ROOT / ENGINE, target_is_directory=True)
     return python
+
+
+def _lent_engine(room: CleanRoom) -> Path:
+    return room.out.parent / "engine"
 
 
 def _index_remedy(lock: Path) -> str:
@@ -123,7 +136,8 @@ def _run(room: CleanRoom, python: Path | None, *arguments: str) -> str:
     recipe = room.model / "recipe.json"
     common = ["--recipe", str(recipe), "--data", str(room.data), "--run-id", "reproduction"]
     variables = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-    variables |= _flags(room) | {"PYTHONPATH": str(room.root), STATE_VARIABLE: str(room.out.parent / "state")}
+    paths = [str(path) for path in (room.root, _lent_engine(room)) if path.is_dir()]
+    variables |= _flags(room) | {"PYTHONPATH": os.pathsep.join(paths), STATE_VARIABLE: str(room.out.parent / "state")}
     variables |= {own_limit.VARIABLE: str(room.limit_seconds), ENVIRONMENT_VARIABLE: _environment(room)}
     child = subprocess.Popen(
         [str(python or sys.executable), *TRAINER, *common, *arguments],
