@@ -104,7 +104,7 @@ def train_step(state: TrainingState, task: Task, training: Training, step: int) 
     losses = _losses(state, task, training, step)
     state.workers.arrive(step)
     gradients = state.placement.summed()
-    if micro_batches > 1:
+    if gradients and micro_batches > 1:  # of more workers than pieces some own none
         torch._foreach_mul_(gradients, 1 / micro_batches)  # pyright: ignore[reportPrivateImportUsage]
     # The norm of the whole gradient is that of the norms of all pieces, in the pieces' order, whoever owns them.
     own = torch._foreach_norm(gradients) if gradients else ()  # pyright: ignore[reportPrivateImportUsage]
@@ -117,7 +117,7 @@ def train_step(state: TrainingState, task: Task, training: Training, step: int) 
     norm_value = float(norm)
     if not (math.isfinite(loss) and math.isfinite(norm_value)):
         raise _non_finite(loss, norm_value, step)
-    if training.gradient_clip is not None and norm_value > training.gradient_clip:
+    if gradients and training.gradient_clip is not None and norm_value > training.gradient_clip:
         share = torch.clamp(training.gradient_clip / (norm + 1e-6), max=1.0)
         torch._foreach_mul_(gradients, share)  # pyright: ignore[reportPrivateImportUsage]
     state.optimizer.step(learning_rate(training, step, task.schedule.steps), gradients)
