@@ -83,10 +83,10 @@ class Layout:
         """The part of a flat buffer that holds the pieces of `span`."""
         return flat[self.offsets[span.start] : self.offsets[span.stop]]
 
-    def view(self, flat: Tensor, place: int) -> Tensor:
-        """One piece within a flat buffer: in the parameter's shape where it is whole, else a row."""
-        piece = self.pieces[place]
-        row = flat[self.offsets[place] : self.offsets[place] + len(piece)]
+    def view(self, flat: Tensor, place: int, first: int = 0) -> Tensor:
+        """One piece within a flat buffer that begins with the piece `first`: in the parameter's shape where it is whole, else a row."""
+        piece, start = self.pieces[place], self.offsets[place] - self.offsets[first]
+        row = flat[start : start + len(piece)]
         return row.view(piece.parameter.shape) if piece.whole else row
 
     def buffer(self) -> Tensor:

@@ -249,9 +249,8 @@ class _Unit:
 
     def __init__(self, pieces: Sequence[Piece], places: Sequence[int], workers: Workers) -> None:
         self.places, self.workers = list(places), workers
-        self._pieces = [pieces[place] for place in places]
-        self.layout = Layout(self._pieces)
-        self.parameters = _parameters(self._pieces)
+        self.layout = Layout([pieces[place] for place in places])
+        self.parameters = _parameters(self.layout.pieces)
         self._local = {place: number for number, place in enumerate(places)}
         self._mine = self.layout.owned(workers.rank, workers.count)
         self._tree, self._expected = TreeSum(), 0
@@ -271,7 +270,7 @@ class _Unit:
         return [self.places[number] for number in self.layout.owned(rank, self.workers.count)]
 
     def own_piece(self, place: int) -> Tensor:
-        return self._view(self.own, self._local[place])
+        return self.layout.view(self.own, self._local[place], self._mine.start)
 
     def gather(self) -> None:
         """All weights of the unit, from those who own them. Nothing where they are here."""
@@ -302,7 +301,7 @@ class _Unit:
         if not self.places:
             return []
         (own,) = self._tree.total()
-        return [self._view(own, number) for number in self._mine]
+        return [self.layout.view(own, number, self._mine.start) for number in self._mine]
 
     def whole(self, held: Mapping[int, Tensor]) -> dict[int, Tensor]:
         if not self.places:
@@ -329,11 +328,6 @@ class _Unit:
             parameter.grad = None
         reduce_scatter(flat, self.layout, self.workers)
         self._tree.add([self.layout.stretch(flat, self._mine).clone()])
-
-    def _view(self, own: Tensor, number: int) -> Tensor:
-        piece, start = self._pieces[number], self.layout.offsets[number] - self.layout.offsets[self._mine.start]
-        row = own[start : start + len(piece)]
-        return row.view(piece.parameter.shape) if piece.whole else row
 
 
 def gradient_of(parameter: Tensor) -> Tensor:

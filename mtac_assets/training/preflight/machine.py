@@ -81,6 +81,9 @@ def sharded(facts: Facts, judgement: Judgement) -> bool | None:
     if not facts.sharded:
         return False
     judgement.evidence |= {"workers": facts.workers}
+    judgement.remark = (
+        "a first training is not probed: the probe wants the network in one process (`mtac probe`, where it fits)"
+    )
     for finding in unshardable(facts.training):
         judgement.fail(finding.error, finding.where, finding.expected, finding.remedy)
     return None

@@ -123,6 +123,7 @@ def test_where_weights_are_sharded_a_worker_holds_a_part_and_what_needs_all_of_t
     assert part == pytest.approx(weights / 4, abs=0.1)
     assert "workers.sharded" not in whole.keys() | checked(sharing, changes, workers=1).keys()
     assert parted["workers.sharded"].passed
+    assert "not probed" in str(parted["workers.sharded"].remark)
     refused = checked(sharing, {}, workers=4)["workers.sharded"]
     assert "training.ema_decay needs all weights at once" in str(refused.finding)
 
