@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from mtac_assets.orchestration.jobs import executor
 from mtac_assets.promotion.clean_room import ROOMS
 from mtac_assets.spec import clock
 
@@ -79,7 +80,11 @@ def clean_up(project: "Project") -> tuple[dg.JobDefinition, dg.ScheduleDefinitio
             f"{len(found.runs)} runs and {len(found.folders)} folders went, {found.kept} old runs are needed"
         )
 
-    @dg.job(name=JOB, description="Remove runs, logs and folders that are older than the environment's retention.")
+    @dg.job(
+        name=JOB,
+        description="Remove runs, logs and folders that are older than the environment's retention.",
+        executor_def=executor(project),
+    )
     def job() -> None:
         remove()
 

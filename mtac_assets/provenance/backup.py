@@ -100,9 +100,8 @@ def _bring_up_to_date(project: Project, folder: Path, lease: Lease) -> Backup:
     wanted = _pointers(repository, new, before)
     objects, size = bring(wanted, Store.of(project), Store(str(folder / OBJECTS)), local_files(project))
     _push(repository, mirror, new)
-    head = repository.attempt("symbolic-ref", "--quiet", "HEAD").stdout.decode().strip()
-    if head:
-        mirror.run("symbolic-ref", "HEAD", head)
+    if branch := _checked_out_by_a_clone(repository, now):
+        mirror.run("symbolic-ref", "HEAD", branch)
     document = {
         "schema_version": SCHEMA_VERSION,
         "package": project.package,
@@ -206,6 +205,16 @@ def _mirror(folder: Path) -> Repository:
     mirror.run("config", "gc.auto", "0")  # commits that no reference names any more still belong to a backup
     mirror.run("config", "uploadpack.allowAnySHA1InWant", "true")
     return mirror
+
+
+def _checked_out_by_a_clone(repository: Repository, references: Mapping[str, str]) -> str | None:
+    """The branch that a clone of the backup stands on: the one that is checked out here. An image's code and a CI system's checkout
+    are on none: then the repository's own, else one that holds this code."""
+    shared = repository.text("rev-parse", "--path-format=absolute", "--git-common-dir")
+    own = repository.attempt("symbolic-ref", "--quiet", "HEAD").stdout
+    repositorys = repository.attempt(f"--git-dir={shared}", "symbolic-ref", "--quiet", "HEAD").stdout
+    holding = repository.attempt("for-each-ref", "--contains=HEAD", "--format=%(refname)", "refs/heads/").stdout
+    return next((name for name in (own + repositorys + holding).decode().split() if name in references), None)
 
 
 def _all_references(repository: Repository) -> dict[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import stat
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -94,33 +95,10 @@ class Repository:
                 )
             )
         variables = _variables()
-        done = subprocess.run(
-            [
-                "git",
-                "rev-parse",
-                "--path-format=absolute",
-                "--git-dir",
-                "--is-bare-repository",
-                "--show-object-format",
-                "--show-toplevel",
-            ],
-            cwd=folder,
-            env=variables,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        lines = done.stdout.splitlines()
-        if len(lines) < 3 or (done.returncode != 0 and lines[1] != "true"):
-            reason = (done.stderr.strip().splitlines() or ["git rev-parse failed"])[-1].removeprefix("fatal: ")
-            raise GitError(
-                Finding(
-                    f"no usable Git repository: {reason}",
-                    str(folder),
-                    "a Git repository",
-                    "run `git init` and commit the project's code",
-                )
-            )
+        lines = _known(folder)
+        if lines is None:
+            lines = _asked(folder, variables)
+            _keep(folder, lines)
         bare = lines[1] == "true"
         return cls(folder, Path(lines[0]), None if bare else Path(lines[3]), lines[2], variables)
 
@@ -303,6 +281,56 @@ def has_reference(folder: Path, name: str) -> bool | None:
     asked = ["git", "rev-parse", "--verify", "--quiet", name]
     done = subprocess.run(asked, cwd=folder, env=_variables(), capture_output=True, check=False)
     return None if done.returncode == 128 else done.returncode == 0
+
+
+def _asked(folder: Path, variables: Mapping[str, str]) -> list[str]:
+    """Git directory, whether it is bare, object format and top of the repository of `folder`. Raises GitError where there is none."""
+    what = ("--git-dir", "--is-bare-repository", "--show-object-format", "--show-toplevel")
+    done = subprocess.run(
+        ["git", "rev-parse", "--path-format=absolute", *what],
+        cwd=folder,
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = done.stdout.splitlines()
+    if len(lines) < 3 or (done.returncode != 0 and lines[1] != "true"):
+        reason = (done.stderr.strip().splitlines() or ["git rev-parse failed"])[-1].removeprefix("fatal: ")
+        raise GitError(
+            Finding(
+                f"no usable Git repository: {reason}",
+                str(folder),
+                "a Git repository",
+                "run `git init` and commit the project's code",
+            )
+        )
+    return lines
+
+
+_answers: dict[str, tuple[tuple[int, ...], list[str]]] = {}
+"""By folder: the state of its `.git`, and Git's answer. A process asks dozens of times, at 5 ms each."""
+
+
+def _known(folder: Path) -> list[str] | None:
+    kept = _answers.get(str(folder))
+    return kept[1] if kept is not None and kept[0] == _entry(folder) else None
+
+
+def _keep(folder: Path, lines: list[str]) -> None:
+    """Only of a folder with a `.git` of its own: between any other one and its repository a nearer one may appear."""
+    entry = _entry(folder)
+    if entry is not None:
+        _answers[str(folder)] = entry, lines
+
+
+def _entry(folder: Path) -> tuple[int, ...] | None:
+    try:
+        status = (folder / ".git").stat()
+    except OSError:
+        return None
+    # A worktree's is a file that may be written anew; a folder's time changes with every lock in it.
+    return status.st_dev, status.st_ino, 0 if stat.S_ISDIR(status.st_mode) else status.st_mtime_ns
 
 
 def _variables() -> dict[str, str]:

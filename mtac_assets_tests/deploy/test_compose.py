@@ -1,15 +1,12 @@
-"""Every service of compose.yaml, run as it says: a line through the daemon while each service is killed once, seen through the proxy."""
+"""Every service of compose.yaml, run as it says: the line of flights through the daemon while each is killed once, seen through the proxy."""
 
 from __future__ import annotations
 
-import base64
 import json
 import shutil
-import ssl
+import subprocess
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -24,7 +21,6 @@ from mtac_assets.provenance import ledger, refs
 from mtac_assets.provenance.digest import sha256_file
 from mtac_assets.provenance.git import Repository
 from mtac_assets.provenance.snapshot import private_index, take_snapshot
-from mtac_assets_tests import running
 from mtac_assets_tests.conftest import ROOT
 from mtac_assets_tests.deployment import DIGEST, Deployment
 from mtac_assets_tests.tides import make_project
@@ -32,9 +28,9 @@ from mtac_assets_tests.tides import make_project
 pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(900)]
 PASSWORD = "only in its file: %/@"
 PEOPLE = {"users": {"ada": "acts"}, "viewers": {"ada": "acts", "vera": "looks"}}
-ARRIVAL = "arrival: {active: true, every_seconds: 2, settle_seconds: 1, attempts: 5, backoff_minutes: 0.05}\n"
-FLIGHTS = ("flight_delays", "nyc_flights", "nyc_weather")
-DAYS, AS_OF = 9, "2024-01-08"  # just enough for one model
+RECIPE, AS_OF = "flight_delays", "2013-07-01"
+FLIGHTS = (RECIPE, "nyc_flights", "nyc_weather")
+LINE, TRAINING = f"{RECIPE}_line", f"{RECIPE}_train"
 RUNS = "{ runsOrError { ... on Runs { results { runId jobName status } } } }"
 LAUNCH = """mutation Launch($params: ExecutionParams!) { launchRun(executionParams: $params) {
   __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } ... on UnauthorizedError { message } } }"""
@@ -44,11 +40,6 @@ LAUNCH = """mutation Launch($params: ExecutionParams!) { launchRun(executionPara
 def deployed() -> Iterator[Deployment]:
     folder = Path(tempfile.mkdtemp(prefix="mtac-deployment-"))
     made = make_project(folder / "source")
-    landing = folder / "incoming"
-    landing.mkdir()
-    (made.root / "incoming").rename(folder / "producer")
-    dataset = made.datasets()["tides"]
-    dataset.write_text(dataset.read_text().replace("url: incoming", f"url: file://{landing}") + ARRIVAL)
     for name in FLIGHTS:
         shutil.copytree(ROOT / "mtac_assets" / "defs" / name, made.package_folder / "defs" / name)
     deployment = Deployment(folder, made.root)
@@ -65,23 +56,9 @@ def deployed() -> Iterator[Deployment]:
 def asked(
     deployed: Deployment, path: str, person: str | None = None, body: Any = None, **headers: str
 ) -> tuple[int, bytes]:
-    """Status and content of one request through the proxy."""
+    """Status and content of one request through the proxy, with a person's log-in."""
     words = PEOPLE["viewers"] | {"eve": "guesses"}
-    if person is not None:
-        word = base64.b64encode(f"{person}:{words[person]}".encode()).decode()
-        headers["Authorization"] = f"Basic {word}"
-    if body is not None:
-        headers["Content-Type"] = "application/json"
-    request = urllib.request.Request(
-        deployed.url + path, json.dumps(body).encode() if body is not None else None, headers
-    )
-    context = ssl.create_default_context(cafile=str(deployed.secrets["tls_certificate"]))
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
-    try:
-        with opener.open(request, timeout=30) as answer:
-            return answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read()
+    return deployed.ask(path, None if person is None else (person, words[person]), body, **headers)
 
 
 def launch(deployed: Deployment, job: str, config: Any = None, *tags: tuple[str, str]) -> dict[str, Any]:
@@ -96,7 +73,7 @@ def runs(deployed: Deployment) -> list[dict[str, str]]:
     """The runs as the page shows them; none while the page is down."""
     try:
         status, content = asked(deployed, "/graphql", "ada", {"query": RUNS})
-    except (urllib.error.URLError, OSError):
+    except OSError:
         return []
     found = json.loads(content).get("data") if status == 200 else None
     return found["runsOrError"].get("results", []) if found else []
@@ -107,16 +84,20 @@ def statuses(deployed: Deployment, job: str) -> list[str]:
     return [run["status"] for run in runs(deployed) if run["jobName"] == job]
 
 
-def ask_for_the_model(deployed: Deployment) -> bool:
-    """A person launches the line through the proxy, unless one is at work or done. Whether the model is there."""
-    if len(refs.list_models(deployed.project, "floods")) == 1 and statuses(deployed, "floods_line")[:1] == ["SUCCESS"]:
-        return True
-    if all(status == "FAILURE" for status in statuses(deployed, "floods_line")):
-        with suppress(urllib.error.URLError, OSError):
-            config = line_config("floods", AS_OF)
-            asked(deployed, "/graphql", "ada", launch(deployed, "floods_line", config), Origin=deployed.url)
-            time.sleep(2)
-    return False
+def ask_for_the_line(deployed: Deployment) -> None:
+    """A person launches it through the proxy."""
+    body = launch(deployed, LINE, line_config(RECIPE, AS_OF))
+    status, content = asked(deployed, "/graphql", "ada", body, Origin=deployed.url)
+    assert (status, json.loads(content)["data"]["launchRun"]["__typename"]) == (200, "LaunchRunSuccess")
+
+
+def finished(deployed: Deployment) -> bool:
+    """Whether the line is done. Dagster connects anew where the database is away, but a write that was under way when it was killed
+    fails its run: then the person launches the line again."""
+    found = statuses(deployed, LINE)
+    if found and all(status == "FAILURE" for status in found):
+        ask_for_the_line(deployed)
+    return found[:1] == ["SUCCESS"]
 
 
 def until(holds: Callable[[], bool], what: str, seconds: float, deployed: Deployment) -> None:
@@ -176,26 +157,28 @@ def test_only_the_proxy_and_the_services_own_addresses_listen(deployed: Deployme
     assert listening == set(deployed.ports.values())
 
 
-def test_a_line_finishes_while_each_service_is_killed_once(deployed: Deployment) -> None:
-    """Files land and the sensor brings them in; the code server is killed meanwhile, and the sensor asks again. A person launches the
-    line; the code server is killed in the middle of its training, and Dagster starts the line again; then everything else is. Only a
-    line that a crash of the database failed is launched again by hand."""
-    for path in sorted((deployed.folder / "producer").iterdir())[:DAYS]:
-        running.drop(path, deployed.folder / "incoming")
-    until(lambda: "STARTED" in statuses(deployed, "tides_ingest"), "an ingest to begin", 120, deployed)
-    deployed.crash("code")
-    until(lambda: len(present(deployed.project.state.data, "tides")) == DAYS, "all days", 240, deployed)
-    assert "FAILURE" in statuses(deployed, "tides_ingest"), "the first was killed with its server"
-    until(
-        lambda: ask_for_the_model(deployed) or "STARTED" in statuses(deployed, "floods_line"), "the line", 120, deployed
-    )
-    until(lambda: "STARTED" in statuses(deployed, "floods_train"), "the training", 120, deployed)
-    deployed.crash("code")  # with the run that it was executing, and its training
-    until(lambda: len(statuses(deployed, "floods_line")) == 2, "the line to be started again, by nobody", 240, deployed)
-    until(lambda: statuses(deployed, "floods_line")[0] in ("STARTED", "SUCCESS"), "it to be at work", 120, deployed)
-    for name in ("mlflow", "viewer", "courier", "daemon", "webserver", "proxy", "postgres"):
+def test_the_line_of_flights_finishes_while_each_service_is_killed_once(deployed: Deployment) -> None:
+    """Real days and the shipped recipe, launched by a person through the proxy. While days come in, the pages and the proxy are killed;
+    while features are computed, MLflow, the courier and the daemon; in the middle of the training the code server, with the line and its
+    training. Dagster starts the line again, unasked, and it goes on from the checkpoint; then the database is killed under it."""
+    project = deployed.project
+    ask_for_the_line(deployed)
+    until(lambda: "STARTED" in statuses(deployed, "nyc_flights_ingest"), "days to come in", 180, deployed)
+    for name in ("viewer", "webserver", "proxy"):
         deployed.crash(name)
-    until(lambda: ask_for_the_model(deployed), "the model", 240, deployed)
+    features = project.state.features / RECIPE
+    until(lambda: any(features.glob("*.parquet")), "the first features", 300, deployed)
+    for name in ("mlflow", "courier", "daemon"):
+        deployed.crash(name)
+    until(
+        lambda: any(project.state.models.glob("*/checkpoints/*.json")), "the training's first checkpoint", 300, deployed
+    )
+    deployed.crash("code")  # with the line that it was executing, and its training
+    until(lambda: len(statuses(deployed, LINE)) == 2, "the line to be started again, by nobody", 240, deployed)
+    assert statuses(deployed, LINE)[1] == "FAILURE", "its process was killed with the code server"
+    until(lambda: statuses(deployed, TRAINING)[0] == "STARTED", "the training to go on", 240, deployed)
+    deployed.crash("postgres")
+    until(lambda: finished(deployed), "the line", 300, deployed)
     until(
         lambda: bool(found := runs(deployed)) and all(run["status"] in ("SUCCESS", "FAILURE") for run in found),
         "no run to be left open",
@@ -206,54 +189,44 @@ def test_a_line_finishes_while_each_service_is_killed_once(deployed: Deployment)
         if "healthcheck" in deployed.services[name]:
             deployed.until_healthy(name)
 
-    (model,) = refs.list_models(deployed.project, "floods")
+    assert len(present(project.state.data, "nyc_flights")) == 28 + 56 + 14
+    (model,) = refs.list_models(project, RECIPE)
+    assert model.as_of == AS_OF
+    assert model.metrics["roc_auc"]["value"] > 0.6
+    assert model.trigger == "person"
+    assert not model.dirty
     lock = sha256_file(ROOT / "constraints.txt")
     assert model.image == {"commit": deployed.commit, "lock": lock, "digest": DIGEST}
     assert model.code == deployed.commit
-    assert not model.dirty
-    assert model.trigger == "person"
-    assert deployed.project.environment.server is not None
-    bare = Repository.at(Path(deployed.project.environment.server.repository))
+    work = json.loads(refs.read_model_file(project, model.model_id, "training.json"))
+    assert work["attempts"] >= 2
+    assert work["resumed_at"] > 0, "it went on from the checkpoint"
+    assert project.environment.server is not None
+    bare = Repository.at(Path(project.environment.server.repository))
     assert bare.top is None
     assert bare.resolve(f"refs/mtac/models/{model.model_id}") == model.commit
-    checkout = Repository.at(deployed.project.root)
+    checkout = Repository.at(project.root)
     with private_index(checkout) as index:
         assert not take_snapshot(checkout, [], index).dirty
-
-    def delivered() -> bool:
-        path = "/mlflow/ajax-api/2.0/mlflow/runs/search"
-        status, content = asked(deployed, "/mlflow/ajax-api/2.0/mlflow/experiments/search", "ada", {"max_results": 9})
-        if status != 200:
-            return False
-        ids = [each["experiment_id"] for each in json.loads(content).get("experiments", [])]
-        status, content = asked(deployed, path, "ada", {"experiment_ids": ids})
-        found = json.loads(content).get("runs", []) if status == 200 else []
-        return any(model.model_id in json.dumps(each) for each in found)
-
-    until(delivered, "MLflow to know the model", 120, deployed)
+    verified = deployed.execute("code", "mtac", "verify", "--json")
+    assert json.loads(verified.stdout)["intact"] == [model.model_id], verified.stdout + verified.stderr
+    until(lambda: delivered(deployed, model.model_id), "MLflow to know the model", 120, deployed)
 
 
-def test_the_line_of_flights_goes_through_the_daemon(deployed: Deployment) -> None:
-    """Real days and the shipped recipe, launched by a person through the proxy: ingested, trained, evaluated, recorded."""
-    config = line_config("flight_delays", "2013-07-01")
-    status, content = asked(
-        deployed, "/graphql", "ada", launch(deployed, "flight_delays_line", config), Origin=deployed.url
-    )
-    assert (status, json.loads(content)["data"]["launchRun"]["__typename"]) == (200, "LaunchRunSuccess")
-    ended = ("SUCCESS", "FAILURE", "CANCELED")
-    until(lambda: statuses(deployed, "flight_delays_line")[0] in ended, "the line of flights", 600, deployed)
-    assert statuses(deployed, "flight_delays_line") == ["SUCCESS"], runs(deployed)
-    (model,) = refs.list_models(deployed.project, "flight_delays")
-    assert model.as_of == "2013-07-01"
-    assert model.metrics["roc_auc"]["value"] > 0.6
-    assert model.image is not None
-    assert model.image["digest"] == DIGEST
-    assert len(present(deployed.project.state.data, "nyc_flights")) == 28 + 56 + 14
+def delivered(deployed: Deployment, model_id: str) -> bool:
+    """Whether MLflow's page names the model."""
+    status, content = asked(deployed, "/mlflow/ajax-api/2.0/mlflow/experiments/search", "ada", {"max_results": 9})
+    if status != 200:
+        return False
+    ids = [each["experiment_id"] for each in json.loads(content).get("experiments", [])]
+    status, content = asked(deployed, "/mlflow/ajax-api/2.0/mlflow/runs/search", "ada", {"experiment_ids": ids})
+    found = json.loads(content).get("runs", []) if status == 200 else []
+    return any(model_id in json.dumps(each) for each in found)
 
 
 def test_a_model_is_rebuilt_and_promoted_while_mlflow_restarts(deployed: Deployment) -> None:
     """As a server asks: every segment rebuilt, a named person. Decided once, and MLflow follows when it is back."""
-    (model,) = refs.list_models(deployed.project, "flight_delays")
+    (model,) = refs.list_models(deployed.project, RECIPE)
     done = deployed.execute("code", "mtac", "reproduce", model.model_id, "--segments", "all", "--by", "ada", "--json")
     assert json.loads(done.stdout)["verdict"] == "identical", done.stdout + done.stderr
     deployed.kill("mlflow")
@@ -263,16 +236,16 @@ def test_a_model_is_rebuilt_and_promoted_while_mlflow_restarts(deployed: Deploym
     kinds = [entry.kind for entry in ledger.history(deployed.project, deployed.environment, "flight_delays")]
     assert kinds.count("promote") == 1
 
-    def followed() -> bool:
-        deployed.execute(
-            "code", "mtac", "history", "flight_delays"
-        )  # whatever reads models next tells MLflow what it missed
-        path = "/mlflow/ajax-api/2.0/mlflow/registered-models/alias?name=flight_delays&alias=champion"
-        status, content = asked(deployed, path, "ada")
-        return status == 200 and model.model_id in content.decode()
-
     deployed.until_healthy("mlflow")
-    until(followed, "MLflow to name the champion", 120, deployed)
+    until(lambda: followed(deployed, model.model_id), "MLflow to name the champion", 120, deployed)
+
+
+def followed(deployed: Deployment, model_id: str) -> bool:
+    """Whether MLflow names the champion, told by whatever reads models next."""
+    deployed.execute("code", "mtac", "history", RECIPE)
+    path = f"/mlflow/ajax-api/2.0/mlflow/registered-models/alias?name={RECIPE}&alias=champion"
+    status, content = asked(deployed, path, "ada")
+    return status == 200 and model_id in content.decode()
 
 
 def test_the_doctor_finds_nothing_wrong(deployed: Deployment) -> None:
@@ -302,3 +275,36 @@ def test_no_secret_stands_where_others_can_read_it(deployed: Deployment) -> None
     for path in [*deployed.folder.glob("*.log"), *(deployed.folder / "root").rglob("*")]:
         if path.is_file() and not path.is_symlink():
             assert PASSWORD.encode() not in path.read_bytes(), path
+
+
+def test_a_new_server_has_everything_from_the_backup(deployed: Deployment) -> None:
+    """As docs/operations.md says: the databases and the volume are gone, the image and the secrets are there."""
+    safe = str(deployed.folder / "safe" / "mtac")
+    saved = deployed.execute("code", "mtac", "backup", safe, "--verify", "--json")
+    assert json.loads(saved.stdout)["models"] == 1, saved.stdout + saved.stderr
+    (model,) = refs.list_models(deployed.project, RECIPE)
+    before = ledger.history(deployed.project, deployed.environment, RECIPE)
+    volume = Path(deployed.project.state.root).parent
+    deployed.stop_all()
+    for gone in (volume, deployed.folder / "database", deployed.folder / "postgres"):
+        shutil.rmtree(gone)
+    volume.mkdir()
+
+    deployed.start_all()
+    assert refs.list_models(deployed.project) == []
+    assert runs(deployed) == []
+    restored = deployed.execute("code", "mtac", "restore", safe, "--json")
+    assert json.loads(restored.stdout)["models"] == [model.model_id], restored.stdout + restored.stderr
+    verified = deployed.execute("code", "mtac", "verify", "--json")
+    assert set(json.loads(verified.stdout)["intact"]) == {model.model_id, f"ledger {deployed.environment}"}
+    assert refs.list_models(deployed.project, RECIPE) == [model]
+    assert ledger.history(deployed.project, deployed.environment, RECIPE) == before
+    until(lambda: followed(deployed, model.model_id), "MLflow to name the champion", 120, deployed)
+    examined = deployed.execute("code", "mtac", "doctor", "--json")
+    assert examined.returncode == 0, examined.stdout
+    planned = deployed.execute("code", "mtac", "plan", RECIPE, "--as-of", AS_OF, "--json")
+    assert json.loads(planned.stdout)["steps"] == [], "nothing has to be made again"
+
+    clone = deployed.folder / "clone"
+    subprocess.run(["git", "clone", "-q", f"{safe}/mtac.git", str(clone)], check=True)
+    assert (clone / "pyproject.toml").is_file(), "or on one machine, from the backup alone"

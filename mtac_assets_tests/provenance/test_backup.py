@@ -59,6 +59,18 @@ def test_what_was_lost_comes_back_whole(saved: tuple[Any, str, Path], tmp_path: 
     assert restore(other.project, folder).references == ()
 
 
+def test_a_clone_of_the_backup_has_the_code_though_no_branch_is_checked_out(stocked: Any, tmp_path: Path) -> None:
+    """As in a deployment, whose code is a worktree at an image's commit, and on a CI system."""
+    stocked.git("branch", "-M", "trunk")
+    image = tmp_path / "image"
+    stocked.git("worktree", "add", "-q", "--detach", str(image), "trunk")
+    backup(type(stocked)(image).project, tmp_path / "safe")
+    assert (from_backup(stocked, tmp_path / "safe", tmp_path / "again").root / "pyproject.toml").is_file()
+    stocked.git("checkout", "-q", "--detach")
+    backup(stocked.project, tmp_path / "safe too")
+    assert (from_backup(stocked, tmp_path / "safe too", tmp_path / "once more").root / "pyproject.toml").is_file()
+
+
 def test_only_what_is_new_is_copied(saved: tuple[Any, str, Path]) -> None:
     shop, first, folder = saved
     again = backup(shop.project, folder)

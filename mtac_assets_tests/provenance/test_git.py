@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,3 +39,19 @@ def test_a_reader_may_stop_early(stocked: Any, monkeypatch: pytest.MonkeyPatch) 
     batches = Repository.at(stocked.root).records("log", "-z", "--all", "--format=%H %B")
     assert next(batches) is not None
     batches.close()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_repository_that_took_anothers_place_is_noticed(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path / "a")], check=True)
+    subprocess.run(
+        ["git", "init", "-q", "--separate-git-dir", str(tmp_path / "apart"), str(tmp_path / "b")], check=True
+    )
+    here = tmp_path / "a"
+    assert Repository.at(here).git_dir == here / ".git"
+    assert Repository.at(here).git_dir == here / ".git", "asked again, from what is known"
+    shutil.rmtree(here)
+    (tmp_path / "b").rename(here)
+    assert Repository.at(here).git_dir == tmp_path / "apart"
+    (here / ".git").unlink()
+    with pytest.raises(GitError, match="no usable Git repository"):
+        Repository.at(here)
