@@ -35,7 +35,7 @@ def replay(
 ) -> None:
     """Let files land day by day and compare when to retrain: live loss against trainings. Touches nothing of yours."""
     from mtac_assets.orchestration.replay.policies import chosen
-    from mtac_assets.orchestration.replay.replay import document_of, play, set_stage, write
+    from mtac_assets.orchestration.replay.replay import document_of, play_all, set_stage, write
     from mtac_assets.spec.locate import locate
     from mtac_assets.spec.project import find_project
 
@@ -45,8 +45,7 @@ def replay(
     name = locate(project, recipe, project.recipes(), "recipe").parent.name
     stage = set_stage(project, name, begin, end, policies)
     output.note(f"{(end - begin).days + 1} days, {len(policies)} policies; {output.shown_path(stage.folder)}")
-    for one in policies:
-        play(stage, one, output.note)
+    play_all(stage, policies, output.note)
     document = document_of(stage, policies)
     data, page = write(document, out or stage.folder)
     if json:

@@ -22,8 +22,7 @@ from mtac_assets.data.readers.landing import Folder
 from mtac_assets.data.readers.local import WHOLE, file_name
 from mtac_assets.data.readers.state import source_state
 from mtac_assets.provenance.digest import digest_json
-from mtac_assets.provenance.files import FileState
-from mtac_assets.provenance.memory import RACY_NS
+from mtac_assets.provenance.files import RACY_NS, FileState
 from mtac_assets.spec import clock
 from mtac_assets.spec.dataset import DailyPartitions, Dataset, FilesSource
 

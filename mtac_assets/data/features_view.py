@@ -12,7 +12,6 @@ A label is `label(rows) -> pandas.Series`: 0, 1, or null where the outcome is no
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from mtac_assets.data.source_module import load_source
 from mtac_assets.provenance.digest import sha256_file
 from mtac_assets.spec.errors import Finding, MtacError
 
@@ -124,7 +124,7 @@ def load_function(folder: Path, reference: str, field: str) -> Callable:
     digest = sha256_file(path)
     known = _loaded.get(path)
     if known is None or known[0] != digest:
-        known = _loaded[path] = digest, _load(path, f"{folder.name}.{name}")
+        known = _loaded[path] = digest, load_source(path, f"{folder.name}.{name}")
     found = getattr(known[1], function, None)
     if not callable(found):
         raise FeatureError(
@@ -136,13 +136,3 @@ def load_function(folder: Path, reference: str, field: str) -> Callable:
             )
         )
     return found
-
-
-def _load(path: Path, name: str) -> ModuleType:
-    specification = importlib.util.spec_from_file_location(name, path)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[name] = module
-    specification.loader.exec_module(module)
-    return module

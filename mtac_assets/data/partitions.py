@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mtac_assets.provenance.digest import sha256_file
-from mtac_assets.provenance.files import write_atomic
-from mtac_assets.provenance.memory import RACY_NS
+from mtac_assets.provenance.document import known_object
+from mtac_assets.provenance.files import RACY_NS, write_atomic
 from mtac_assets.spec.errors import Finding, MtacError
 
 if TYPE_CHECKING:
@@ -97,16 +97,16 @@ def read_manifest(data_dir: Path, dataset: str, key: str) -> Manifest:
     """The manifest of one partition; PartitionError where there is none or it cannot be read."""
     path = manifest_path(data_dir, dataset, key)
     try:
-        document = json.loads(path.read_bytes())
-    except FileNotFoundError:
+        document = known_object(path)
+    except OSError as error:
+        raise PartitionError(_unreadable(str(path), str(error))) from None
+    if document is None and path.exists():
+        raise PartitionError(_unreadable(str(path), "no JSON object"))
+    if document is None:
         raise PartitionError(
             Finding(f"{dataset} has no partition {key}", str(path), "a manifest beside the partition's file",
                     "ingest the day, or pull it from the DVC remote")
-        ) from None  # fmt: skip
-    except (OSError, ValueError) as error:
-        raise PartitionError(_unreadable(str(path), str(error))) from None
-    if not isinstance(document, dict):
-        raise PartitionError(_unreadable(str(path), "no JSON object"))
+        )  # fmt: skip
     return Manifest.from_document(document, str(path))
 
 

@@ -2,8 +2,9 @@
 
 DVC's remotes and its push run in this process, on a project of its own in the state folder. Its command line would write under
 the user's home, and its `add` takes 20 ms a file (7 s of CPU for a year of days): pointers and cache objects are written here
-instead, byte for byte as `dvc add` does, so that `dvc status`, `dvc pull` and a checkout work as ever. A pull is done here too:
-DVC's own removes an object from the remote when what arrives is damaged.
+instead, byte for byte as `dvc add` does, so that `dvc status`, `dvc pull` and a checkout work as ever. A remote that is a folder
+needs no DVC either (`versioning_folder`). A pull is done here too: DVC's own removes an object from the remote when what arrives
+is damaged.
 DVC knows objects by MD5; what counts is the SHA-256 of the manifest, checked on the remote after a push and before anything
 enters the cache in a pull. Does not belong here: single objects of models (see `provenance.store`).
 """
@@ -13,16 +14,18 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+from mtac_assets.data import versioning_folder
 from mtac_assets.data.ingest_write import sync_together
 from mtac_assets.data.partitions import Manifest, PartitionError, partition_path, pointer_path, read_manifest, verify
-from mtac_assets.data.versioning_project import DvcFailure, open_project, run_quietly
+from mtac_assets.data.versioning_folder import PROTECTED, place
+from mtac_assets.data.versioning_project import DvcFailure, configure, open_project, run_quietly
 from mtac_assets.provenance.digest import sha256_file
 from mtac_assets.provenance.files import AtomicBatch, atomic_path, read_json, write_json
 from mtac_assets.provenance.store import Pointer, Store, StoreError, md5_file, public_url, remote_url
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 _BLOCK = 1 << 20
 _TRANSFERS = 8
-_PROTECTED = 0o444
+Read = Callable[[Pointer], BinaryIO]
 
 
 class VersioningError(MtacError):
@@ -75,8 +78,8 @@ def version(project: Project, dataset: Dataset | str, keys: Sequence[str]) -> Ve
 def verify_remote(project: Project, dataset: str, keys: Sequence[str]) -> tuple[Finding, ...]:
     """What is wrong with the remote's objects of `keys`: each is read in full against its manifest's SHA-256."""
     manifests = [read_manifest(project.state.data, dataset, key) for key in keys]
-    with open_project(project) as repository:
-        return tuple(_remote_problems(project, repository, manifests))
+    with _remote(project) as read:
+        return tuple(_remote_problems(project, read, manifests))
 
 
 def pull(project: Project, data_dir: Path, pointers: Iterable[Path], remote: str | None = None) -> tuple[Path, ...]:
@@ -109,7 +112,7 @@ def pull(project: Project, data_dir: Path, pointers: Iterable[Path], remote: str
 
 def _fetch(project: Project, wanted: Sequence[tuple[Path, Pointer, Manifest]], remote: str | None) -> None:
     cache = _cache(project)
-    absent = [(pointer, manifest) for _, pointer, manifest in wanted if not _sound(cache / _place(pointer), manifest)]
+    absent = [(pointer, manifest) for _, pointer, manifest in wanted if not _sound(place(cache, pointer), manifest)]
     address = public_url(remote or remote_url(project))
     if absent:
         with open_project(project, remote) as repository:
@@ -130,20 +133,20 @@ def _fetch(project: Project, wanted: Sequence[tuple[Path, Pointer, Manifest]], r
     with AtomicBatch() as batch:
         copies = [batch.path(path) for path, _, _ in wanted]
         for copy, (_, pointer, _) in zip(copies, wanted, strict=True):
-            shutil.copyfile(cache / _place(pointer), copy)
+            shutil.copyfile(place(cache, pointer), copy)
         sync_together(copies)
 
 
 def _bring(odb: Any, cache: Path, pointer: Pointer, manifest: Manifest) -> str | None:
     """Copy one object from the remote into the cache, verified first; what is wrong with it, or None."""
-    found = cache / _place(pointer)
+    found = place(cache, pointer)
     found.parent.mkdir(parents=True, exist_ok=True)
     try:
         with atomic_path(found) as temporary:
             odb.fs.get_file(odb.oid_to_path(pointer.md5), str(temporary))
             if temporary.stat().st_size != manifest.file_size or sha256_file(temporary) != manifest.file_sha256:
                 raise _Damaged
-            temporary.chmod(_PROTECTED)
+            temporary.chmod(PROTECTED)
     except FileNotFoundError:
         return "its object is missing on the remote"
     except _Damaged:
@@ -169,24 +172,58 @@ def _sound(found: Path, manifest: Manifest) -> bool:
 
 def _add_and_push(project: Project, manifests: Sequence[Manifest]) -> None:
     _add(project, manifests)
+    folder = Store.of(project).folder
+    if folder is not None:
+        _put(project, folder, manifests)
+    else:
+        _push(project, manifests)
+    with _remote(project) as read:
+        raise_all(VersioningError, _remote_problems(project, read, manifests))
+
+
+def _put(project: Project, folder: Path, manifests: Sequence[Manifest]) -> None:
+    configure(project)  # for whoever uses DVC by hand
+    data_dir = project.state.data
+    files = [(partition_path(data_dir, each.dataset, each.key), _pointer(data_dir, each)) for each in manifests]
+    try:
+        versioning_folder.put(folder, files)
+    except OSError as error:
+        raise _cannot_push(project, manifests, error.strerror or str(error)) from error
+
+
+def _push(project: Project, manifests: Sequence[Manifest]) -> None:
     with open_project(project) as repository:
         try:
-            result = run_quietly(
-                repository.cloud.push, _hashes(_pointer(project.state.data, each) for each in manifests)
-            )
+            hashes = _hashes(_pointer(project.state.data, each) for each in manifests)
+            result = run_quietly(repository.cloud.push, hashes)
         except DvcFailure as error:
-            raise VersioningError(
-                Finding(
-                    f"DVC cannot push: {error}",
-                    f"{manifests[0].dataset} to {public_url(remote_url(project))}",
-                    "a remote that can be written to",
-                    "see data.remote in the environment's file and the credentials; the partitions here are whole",
-                )
-            ) from None
-        failed = {entry.value for entry in result.failed}
-        refused = [each for each in manifests if _pointer(project.state.data, each).md5 in failed]
-        raise_all(VersioningError, [_not_on_remote(project, each, "it was not taken") for each in refused])
-        raise_all(VersioningError, _remote_problems(project, repository, manifests))
+            raise _cannot_push(project, manifests, str(error)) from None
+    failed = {entry.value for entry in result.failed}
+    refused = [each for each in manifests if _pointer(project.state.data, each).md5 in failed]
+    raise_all(VersioningError, [_not_on_remote(project, each, "it was not taken") for each in refused])
+
+
+def _cannot_push(project: Project, manifests: Sequence[Manifest], why: str) -> VersioningError:
+    return VersioningError(
+        Finding(
+            f"the remote cannot be written: {why}",
+            f"{manifests[0].dataset} to {public_url(remote_url(project))}",
+            "a remote that can be written to",
+            "see data.remote in the environment's file and the credentials; the partitions here are whole",
+        )
+    )
+
+
+@contextmanager
+def _remote(project: Project) -> Iterator[Read]:
+    """How to read an object of the remote in force: it raises FileNotFoundError where there is none."""
+    folder = Store.of(project).folder
+    if folder is not None:
+        yield lambda pointer: versioning_folder.read(folder, pointer)
+        return
+    with open_project(project) as repository:
+        odb = repository.cloud.get_remote_odb("default")
+        yield lambda pointer: odb.fs.open(odb.oid_to_path(pointer.md5), "rb")
 
 
 def _add(project: Project, manifests: Sequence[Manifest]) -> None:
@@ -197,10 +234,10 @@ def _add(project: Project, manifests: Sequence[Manifest]) -> None:
         for manifest in manifests:
             path = partition_path(data_dir, manifest.dataset, manifest.key)
             pointer = Pointer(md5_file(path), manifest.file_size, path.name)
-            if not _sound(cache / _place(pointer), manifest):
-                copy = batch.path(cache / _place(pointer))
+            if not _sound(place(cache, pointer), manifest):
+                copy = batch.path(place(cache, pointer))
                 shutil.copyfile(path, copy)
-                copy.chmod(_PROTECTED)
+                copy.chmod(PROTECTED)
                 written.append(copy)
             document = pointer_path(data_dir, manifest.dataset, manifest.key)
             if not document.exists() or document.read_bytes() != pointer.document():
@@ -210,13 +247,11 @@ def _add(project: Project, manifests: Sequence[Manifest]) -> None:
         sync_together(written)
 
 
-def _remote_problems(project: Project, repository: Any, manifests: Sequence[Manifest]) -> Iterator[Finding]:
-    odb = repository.cloud.get_remote_odb("default")
+def _remote_problems(project: Project, read: Read, manifests: Sequence[Manifest]) -> Iterator[Finding]:
     for manifest in manifests:
-        pointer = _pointer(project.state.data, manifest)
         digest = hashlib.sha256()
         try:
-            with odb.fs.open(odb.oid_to_path(pointer.md5), "rb") as stream:
+            with read(_pointer(project.state.data, manifest)) as stream:
                 while block := stream.read(_BLOCK):
                     digest.update(block)
         except FileNotFoundError:

@@ -30,7 +30,7 @@ def open_project(project: Project, remote: str | None = None) -> Iterator[Any]:
     Credentials in a remote's URL reach DVC in memory alone: the configuration on disk has none.
     """
     root = project.state.root
-    _configure(root, remote_url(project))
+    configure(project)
     site = root / ".dvc" / "site"
     os.environ["DVC_NO_ANALYTICS"] = "1"
     from dvc.exceptions import DvcException
@@ -73,9 +73,9 @@ def run_quietly(function: Callable[..., Any], *arguments: Any) -> Any:
             logging.getLogger(name).setLevel(level)
 
 
-def _configure(root: Path, url: str) -> None:
+def configure(project: Project) -> None:
     """`.dvc/config` for whoever uses `dvc` by hand in the state folder; the site cache stays inside."""
-    folder = root / ".dvc"
+    folder, url = project.state.root / ".dvc", remote_url(project)
     shown = os.path.relpath(url, folder) if "://" not in url else public_url(url)
     _write(folder / "config", f"""[core]
     no_scm = True

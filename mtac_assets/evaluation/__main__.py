@@ -37,6 +37,20 @@ def main(arguments: list[str] | None = None) -> int:
 
             evaluate_language(project, resolved, options.pack, data_dir=options.data, out=options.out, note=_say)
             return 0
+        if options.judge:
+            from mtac_assets.evaluation.judged import judge
+
+            judge(
+                project,
+                resolved,
+                options.pack,
+                baselines=options.baseline,
+                champion=options.champion,
+                data_dir=options.data,
+                out=options.out,
+                note=_say,
+            )
+            return 0
         from mtac_assets.evaluation.beforehand import look
         from mtac_assets.evaluation.evaluate import evaluate
 
@@ -78,6 +92,8 @@ def _parser() -> argparse.ArgumentParser:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--pack", type=Path, help="the model's pack")
     what.add_argument("--listen", action="store_true", help="be told the pack on standard input, when it is there")
+    add("--judge", action="store_true", help="no report but the numbers that gates ask for")
+    add("--baseline", action="append", default=[], help="with --judge: a baseline to fit; may be given many times")
     add("--champion", type=Path, help="a pack to be scored on the same rows")
     add("--documents", type=Path, help="a training set of texts: score its held-out documents, and write them to --out")
     add("--tokens", type=Path, help="with --documents: a training set with the pack's own tokeniser")

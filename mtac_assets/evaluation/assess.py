@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from mtac_assets.evaluation.bootstrap import Resampling, resample_days
 from mtac_assets.evaluation.compare import Resampled, compare_resampled, resampled
@@ -102,6 +103,35 @@ def assess(
             "comparison": "bootstrap-t and jackknife t, the more cautious of the two, one-sided",
         },
     }
+
+
+def points(
+    test: HeldOut, scores: np.ndarray, baselines: Mapping[str, np.ndarray], evaluation: Evaluation
+) -> dict[str, Any]:
+    """The metrics, baselines and slices of `assess` as they are on the rows, not resampled: what a bound is held against."""
+    rows = scored_rows(test.labels, units(test, evaluation.bootstrap.unit), scores, "scores of the model")
+    others = {name: rows.with_scores(values, f"scores of {name}") for name, values in baselines.items()}
+    documents = {
+        name: {metric: value.document() for metric, value in measure(part, None).items()}
+        for name, part in {"model": rows, **others}.items()
+    }
+    slices = slices_of(rows, dict(test.slices), evaluation.min_slice_rows, None)
+    return {
+        "metrics": documents["model"],
+        "baselines": {name: documents[name] for name in baselines},
+        "slices": [entry.document() for entry in slices],
+        "min_slice_rows": evaluation.min_slice_rows,
+    }
+
+
+def scores_table(
+    test: HeldOut, unit: str, scores: np.ndarray, baselines: Mapping[str, np.ndarray], champion: np.ndarray | None
+) -> pa.Table:
+    """`label`, `unit` (what is resampled), and a column of scores a model: `model`, `champion`, the baselines."""
+    columns: dict[str, Any] = {"label": test.labels.astype(np.int8), "unit": units(test, unit), "model": scores}
+    if champion is not None:
+        columns["champion"] = champion
+    return pa.table(columns | dict(baselines))
 
 
 def units(test: HeldOut, unit: str) -> np.ndarray:

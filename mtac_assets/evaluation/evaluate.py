@@ -11,19 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
-from mtac_assets.evaluation.assess import HeldOut, assess, units
+from mtac_assets.evaluation.assess import HeldOut, assess, scores_table
 from mtac_assets.evaluation.beforehand import Beforehand, Stopwatch, look
-from mtac_assets.evaluation.errors import EvaluationError
-from mtac_assets.evaluation.material import Material, champion_frame
-from mtac_assets.evaluation.report import Report, write_report
+from mtac_assets.evaluation.page import report_page
+from mtac_assets.evaluation.plots import draw_all
+from mtac_assets.evaluation.report import Report, publish_report
+from mtac_assets.evaluation.scoring import champion_scores, opened, own_scores
 from mtac_assets.provenance.git import GitError, Repository
 from mtac_assets.provenance.keys import report_key
 from mtac_assets.provenance.usage import Usage
 from mtac_assets.spec import clock
-from mtac_assets.spec.errors import Finding
 from mtac_assets.spec.project import Project
 from mtac_assets.spec.resolved import ResolvedRecipe
 from mtac_assets.training.pack import Pack
@@ -49,19 +46,17 @@ def evaluate(
     PackInvalid where a pack is not what was sealed, and what reading features raises. Whatever fails, what was at `out`
     stays.
     """
-    from mtac_assets.training.predict import load
-
-    sealed = Pack.open(pack)
-    for one in (sealed, *([Pack.open(champion)] if champion is not None else [])):
-        one.verify()
-    _require_same_recipe(resolved, sealed)
+    sealed, theirs = opened(resolved, pack, champion)
     if beforehand is None or not beforehand.holds(project, resolved, data_dir):
         beforehand = look(project, resolved, data_dir, note)
     material, baselines = beforehand.material, dict(beforehand.baselines)
     watch = Stopwatch(note, dict(beforehand.seconds))
     with watch.part("scores", f"scoring with {sealed.model_id}"):
-        scores = load(pack, resolved.folder).predict(material.frame)
-    against = _champion_scores(project, resolved, champion, material, data_dir, watch)
+        scores = own_scores(resolved, sealed, material)
+    against = None
+    if theirs is not None:
+        with watch.part("scores", f"scoring with the champion {theirs.model_id}"):
+            against = champion_scores(project, resolved, theirs, material, data_dir)
     test = HeldOut(material.labels, material.days, material.slices)
     with watch.part("metrics", f"{resolved.recipe.evaluation.bootstrap.resamples:,} resamples"):
         document = assess(test, scores, baselines, against, resolved.recipe.evaluation)
@@ -74,56 +69,18 @@ def evaluate(
         "seconds": watch.seconds,
         "usage": Usage.so_far(sum(watch.seconds.values())).document(),
     }
-    if champion is not None:
-        theirs = Pack.open(champion)
+    if theirs is not None:
         identity = {"model_id": theirs.model_id, "weights_digest": theirs.weights_digest}
         document["comparison"] = {"champion": identity, "metrics": document["comparison"]}
-    report = write_report(
+    report = publish_report(
         document,
-        _scores_table(test, resolved.recipe.evaluation.bootstrap.unit, scores, baselines, against),
+        scores_table(test, resolved.recipe.evaluation.bootstrap.unit, scores, baselines, against),
         out or project.state.reports / sealed.model_id,
+        draw_all,
+        report_page,
     )
     note("; ".join(f"{name} {_shown(metric)}" for name, metric in report.metrics.items()))
     return report
-
-
-def _require_same_recipe(resolved: ResolvedRecipe, pack: Pack) -> None:
-    """A pack is judged by the recipe that it was trained by, as of its own date or, as a champion is, of a later one.
-
-    An earlier date would test on rows that it may have learned from.
-    """
-    trained = pack.document("recipe")
-    ours = resolved.document()
-    later = trained["as_of"] is not None and ours["as_of"] is not None and trained["as_of"] < ours["as_of"]
-    free = ("as_of", "window") if later else ()
-    for name in ("name", "as_of", "window", "data", "features"):
-        if name not in free and trained[name] != ours[name]:
-            raise EvaluationError(
-                Finding(
-                    f"the pack was trained with {name} = {trained[name]!r}",
-                    str(pack.folder),
-                    f"{name} = {ours[name]!r}, as the recipe to evaluate by says",
-                    "evaluate it by its own recipe.json",
-                )
-            )
-
-
-def _champion_scores(
-    project: Project,
-    resolved: ResolvedRecipe,
-    champion: Path | None,
-    material: Material,
-    data_dir: Path | None,
-    watch: Stopwatch,
-) -> np.ndarray | None:
-    """The champion's scores of the same rows, in the same order, by the features that its own recipe asks for."""
-    if champion is None:
-        return None
-    from mtac_assets.training.predict import load
-
-    with watch.part("scores", f"scoring with the champion {Pack.open(champion).model_id}"):
-        frame = champion_frame(project, resolved, champion, material, data_dir)
-        return load(champion, resolved.folder).predict(frame)
 
 
 def identity_of(project: Project, resolved: ResolvedRecipe, pack: Pack) -> dict[str, Any]:
@@ -151,15 +108,6 @@ def _commit(project: Project) -> str | None:
         return Repository.at(project.root).resolve("HEAD")
     except GitError:
         return None
-
-
-def _scores_table(
-    test: HeldOut, unit: str, scores: np.ndarray, baselines: dict[str, np.ndarray], champion: np.ndarray | None
-) -> pa.Table:
-    columns: dict[str, Any] = {"label": test.labels.astype(np.int8), "unit": units(test, unit), "model": scores}
-    if champion is not None:
-        columns["champion"] = champion
-    return pa.table(columns | baselines)
 
 
 def _shown(metric: dict[str, Any]) -> str:

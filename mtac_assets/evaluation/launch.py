@@ -61,6 +61,23 @@ def evaluate(
     return final
 
 
+def judge(
+    project: Project,
+    resolved: ResolvedRecipe,
+    pack: Path,
+    *,
+    out: Path,
+    data_dir: Path,
+    baselines: Sequence[str],
+    champion: Path | None = None,
+) -> Path:
+    """Score `pack` anew for a decision (`judged.judge`) into the folder `out`; raises as `evaluate` does."""
+    order = {"pack": pack, "out": out} | ({"champion": champion} if champion is not None else {})
+    options = ["--data", str(data_dir), "--judge", *(word for name in baselines for word in ("--baseline", name))]
+    _run(project, resolved, order, options, None, lambda _: None, None)
+    return out
+
+
 def score_documents(
     project: Project, resolved: ResolvedRecipe, pack: Path, *, tokens: Path, documents: Path, out: Path
 ) -> Path:

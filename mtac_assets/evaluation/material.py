@@ -97,7 +97,7 @@ def rows_digest(row_hashes: np.ndarray, labels: np.ndarray) -> str:
 
 
 def champion_frame(
-    project: Project, resolved: ResolvedRecipe, champion: Path, material: Material, data_dir: Path | None
+    project: Project, resolved: ResolvedRecipe, champion: Pack, material: Material, data_dir: Path | None
 ) -> pd.DataFrame:
     """The feature frame by which the champion scores the test rows, in their order.
 
@@ -105,14 +105,14 @@ def champion_frame(
     """
     from mtac_assets.spec.load import load_resolved
 
-    theirs = load_resolved(Pack.open(champion).folder / "recipe.json", project)
+    theirs = load_resolved(champion.folder / "recipe.json", project)
     if theirs.recipe.features == resolved.recipe.features and theirs.recipe.data == resolved.recipe.data:
         return material.frame
     if theirs.recipe.data.rows != resolved.recipe.data.rows:
         raise EvaluationError(
             Finding(
                 f"the champion's rows are {theirs.recipe.data.rows}, this model's are {resolved.recipe.data.rows}",
-                str(champion),
+                str(champion.folder),
                 "two models of the same rows",
                 "compare models of one dataset; a change of data.rows is a new recipe",
             )
@@ -125,7 +125,7 @@ def champion_frame(
         raise EvaluationError(
             Finding(
                 f"{missing} test rows have no features by the champion's recipe",
-                str(champion),
+                str(champion.folder),
                 "the same rows for both models",
                 "look at the key of the dataset and the champion's view",
             )

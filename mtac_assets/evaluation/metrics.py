@@ -118,23 +118,25 @@ def point(rows: ScoredRows, metric: str) -> float | None:
 
 def measure(
     rows: ScoredRows,
-    resampling: Resampling,
+    resampling: Resampling | None,
     metrics: tuple[str, ...] = tuple(METRICS),
     *,
     drawn: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, MetricValue]:
-    """Each metric's value and interval; `resampling` is over the days of `rows.day_keys`. `drawn`: values [R] in the resamples
+    """Each metric's value and interval; `resampling` is over the days of `rows.day_keys`; without one there are no intervals. `drawn`: values [R] in the resamples
     of metrics for which they are known already."""
     known = drawn or {}
     return {name: _measure(rows, METRICS[name], resampling, known.get(name)) for name in metrics}
 
 
-def _measure(rows: ScoredRows, metric: Metric, resampling: Resampling, drawn: np.ndarray | None) -> MetricValue:
-    assert resampling.counts.shape[1] == rows.day_count
+def _measure(rows: ScoredRows, metric: Metric, resampling: Resampling | None, drawn: np.ndarray | None) -> MetricValue:
+    assert resampling is None or resampling.counts.shape[1] == rows.day_count
     if metric.needs_both and rows.single_class:
         return MetricValue(None, None, None, f"all {rows.rows} rows have the label {int(rows.labels[0])}")
     statistic = metric.statistic(rows)
     value = float(statistic.values(np.ones((1, rows.day_count)))[0])
+    if resampling is None:
+        return MetricValue(value, None, None, "not resampled")
     days = len(np.unique(rows.day))
     if days < MIN_DAYS:
         return MetricValue(value, None, None, f"{days} days are too few to resample")

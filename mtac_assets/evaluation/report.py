@@ -6,6 +6,8 @@
     scores.parquet   label, unit, and each model's score of every test row, so that a later comparison needs no model
     files.json       written last: every other file with size and SHA-256
 
+A decision's own (judged.py) has neither page nor plots.
+
 What does not belong here: how a number comes to be (assess.py), how a page looks (page.py).
 """
 
@@ -20,10 +22,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mtac_assets.evaluation.compare import Comparison, compare
 from mtac_assets.evaluation.errors import EvaluationError
-from mtac_assets.evaluation.page import report_page
-from mtac_assets.evaluation.plots import draw_all
 from mtac_assets.provenance.digest import sha256_file
 from mtac_assets.provenance.files import json_bytes, publish_folder, read_json, temporary_path
 from mtac_assets.spec.errors import Finding
@@ -52,21 +51,21 @@ Draw = Callable[[Mapping[str, Any], Path], list[str]]
 Page = Callable[[Mapping[str, Any]], str]
 
 
-def write_report(document: Mapping[str, Any], scores: pa.Table, out: Path) -> Report:
-    """The report of a model of rows."""
-    return publish_report(document, scores, out, draw_all, report_page)
-
-
-def publish_report(document: Mapping[str, Any], scores: pa.Table, out: Path, draw: Draw, page: Page) -> Report:
+def publish_report(
+    document: Mapping[str, Any], scores: pa.Table, out: Path, draw: Draw | None = None, page: Page | None = None
+) -> Report:
     """Publish the whole folder at once; what was at `out` before stays until then, and where this fails."""
     complete = {**document, "schema_version": SCHEMA_VERSION}
     temporary = temporary_path(out)
     temporary.parent.mkdir(parents=True, exist_ok=True)
     try:
-        complete["plots"] = draw(complete, temporary / PLOTS)
+        temporary.mkdir()
+        if draw is not None:
+            complete["plots"] = draw(complete, temporary / PLOTS)
         pq.write_table(scores, temporary / SCORES, compression="zstd")
         (temporary / DOCUMENT).write_bytes(json_bytes(complete))
-        (temporary / PAGE).write_text(page(complete), encoding="utf-8")
+        if page is not None:
+            (temporary / PAGE).write_text(page(complete), encoding="utf-8")
         files = sorted(path for path in temporary.rglob("*") if path.is_file())
         listed = {
             path.relative_to(temporary).as_posix(): {"size": path.stat().st_size, "sha256": sha256_file(path)}
@@ -91,31 +90,6 @@ def open_report(folder: Path) -> Report:
     if document.get("schema_version") != SCHEMA_VERSION:
         raise EvaluationError(_unreadable(folder, f"schema_version is {document.get('schema_version')!r}"))
     return Report(folder, document)
-
-
-def compare_reports(a: Report, b: Report, metric: str) -> Comparison:
-    """The paired comparison of two models evaluated apart, from their stored scores; only on the very same test rows."""
-    tests = [report.document["test"] for report in (a, b)]
-    if tests[0]["digest"] != tests[1]["digest"]:
-        raise EvaluationError(
-            Finding(
-                f"the test rows differ: {tests[0]['digest'][:12]} and {tests[1]['digest'][:12]}",
-                f"{a.folder.name}, {b.folder.name}",
-                "the same test rows, digest for digest",
-                "evaluate one of the models with the other as champion: both are then scored on the same rows",
-            )
-        )
-    left, right, settings = a.scores(), b.scores(), a.document["bootstrap"]
-    return compare(
-        left["label"].to_numpy(),
-        left["unit"].to_numpy(),
-        left["model"].to_numpy(),
-        right["model"].to_numpy(),
-        metric,
-        resamples=settings["resamples"],
-        seed=settings["seed"],
-        confidence=settings["confidence"],
-    )
 
 
 def _unreadable(folder: Path, what: str) -> Finding:

@@ -46,12 +46,13 @@ def slices_of(
     rows: ScoredRows,
     columns: dict[str, np.ndarray],
     min_rows: int,
-    resampling: Resampling,
+    resampling: Resampling | None,
     reference: np.ndarray | None = None,
 ) -> list[Slice]:
     """All slices, by column as given, then by number of rows, largest first.
 
     `columns`: name to values, object [N] of strings and None. `reference`: scores of another model [N] to stand beside.
+    Without `resampling` there are no intervals.
     """
     found: list[Slice] = []
     for column, values in columns.items():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,11 +47,9 @@ def environment_variables(project: Project) -> dict[str, str]:
 
 def prepare_dagster_home(project: Project) -> Path:
     """Make DAGSTER_HOME fit the environment's limits; files that are right already are not touched."""
-    home = project.state.dagster.absolute()
-    home.mkdir(parents=True, exist_ok=True)
-    _write(home / SERVER_CONFIG, configuration(project) | {"compute_logs": _captured_logs(home)})
-    _write(home / COMMAND_LINE_CONFIG, configuration(project) | {"compute_logs": NO_CAPTURED_LOGS})
-    _create_databases(project, home)
+    home = _write_configurations(project)
+    with ExitStack() as stack:
+        databases.create(project, lambda: _make_tables(project, _open(stack, home)))
     return home
 
 
@@ -65,41 +63,62 @@ def instance(project: Project, storages: Mapping[str, Any] | None = None) -> Ite
     Within the block the same instance is given to whoever in this process asks again: a line that a run starts, say. `storages`:
     sections of the configuration that replace the embedded ones.
     """
-    import dagster as dg
-
-    home = prepare_dagster_home(project)
+    home = _write_configurations(project)
     if home in _opened:
         yield _opened[home]
         return
-    file = COMMAND_LINE_CONFIG
-    if storages is not None:
-        file = OTHER_STORAGES_CONFIG
-        _write(home / file, configuration(project) | {"compute_logs": NO_CAPTURED_LOGS} | dict(storages))
+    with _batches(), ExitStack() as stack:
+        made: list[dg.DagsterInstance] = []
+
+        def fill() -> None:
+            made.append(_open(stack, home))
+            _make_tables(project, made[0])
+
+        databases.create(project, fill)
+        if storages is not None:
+            document = configuration(project) | {"compute_logs": NO_CAPTURED_LOGS} | dict(storages)
+            _write(home / OTHER_STORAGES_CONFIG, document)
+            opened = _open(stack, home, OTHER_STORAGES_CONFIG)
+        else:  # to open one more on the first day would read all of Dagster's migrations again
+            opened = made[0] if made else _open(stack, home)
+        limit_trainings(opened, project.environment.limits.concurrent_trainings)
+        _opened[home] = opened
+        stack.callback(_opened.pop, home)
+        yield opened
+
+
+def _open(stack: ExitStack, home: Path, file: str = COMMAND_LINE_CONFIG) -> dg.DagsterInstance:
+    import dagster as dg
+
+    return stack.enter_context(dg.DagsterInstance.from_config(str(home), file))
+
+
+def _make_tables(project: Project, opened: dg.DagsterInstance) -> None:
+    limit_trainings(opened, project.environment.limits.concurrent_trainings)
+    opened.all_instigator_state()
+    opened.get_runs_count()
+
+
+def _write_configurations(project: Project) -> Path:
+    home = project.state.dagster.absolute()
+    home.mkdir(parents=True, exist_ok=True)
+    _write(home / SERVER_CONFIG, configuration(project) | {"compute_logs": _captured_logs(home)})
+    _write(home / COMMAND_LINE_CONFIG, configuration(project) | {"compute_logs": NO_CAPTURED_LOGS})
+    return home
+
+
+@contextmanager
+def _batches() -> Iterator[None]:
+    """Events are stored in batches by what is opened within the block; the variable is ours no longer than that."""
     before = os.environ.get(BATCH_SIZE_VARIABLE)
     os.environ[BATCH_SIZE_VARIABLE] = str(BATCH_SIZE)
     try:
-        with dg.DagsterInstance.from_config(str(home), file) as opened:
-            limit_trainings(opened, project.environment.limits.concurrent_trainings)
-            _opened[home] = opened
-            yield opened
+        yield
     finally:
-        _opened.pop(home, None)
         if before is None:
             del os.environ[BATCH_SIZE_VARIABLE]
         else:
             os.environ[BATCH_SIZE_VARIABLE] = before
-
-
-def _create_databases(project: Project, home: Path) -> None:
-    def fill() -> None:
-        import dagster as dg
-
-        with dg.DagsterInstance.from_config(str(home), COMMAND_LINE_CONFIG) as opened:
-            limit_trainings(opened, project.environment.limits.concurrent_trainings)
-            opened.all_instigator_state()
-            opened.get_runs_count()
-
-    databases.create(project, fill)
 
 
 def limit_trainings(opened: dg.DagsterInstance, limit: int) -> None:
@@ -125,7 +144,12 @@ def configuration(project: Project) -> dict[str, Any]:
         "run_coordinator": {
             "module": "dagster.core.run_coordinator",
             "class": "QueuedRunCoordinator",
-            "config": {"dequeue_interval_seconds": DEQUEUE_SECONDS},
+            # A launch takes until the run's process has loaded: one after the other, a core would wait for it.
+            "config": {
+                "dequeue_interval_seconds": DEQUEUE_SECONDS,
+                "dequeue_use_threads": True,
+                "dequeue_num_workers": CONCURRENT_RUNS,
+            },
         },
         "run_monitoring": {
             "enabled": True,

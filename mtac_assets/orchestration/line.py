@@ -54,9 +54,9 @@ def run_line(
     `tags` go on every run beside the trigger (its evidence, say); `ingest` names days to bring in first, by dataset, beyond
     those that the plan finds missing. `workers`: of the training; 0: as many as the environment says. With `force` the model is trained and judged again even if all is there. Raises MtacError with the finding that stopped it.
     """
+    first = planning.plan(project, resolved)
+    _load_ahead(project, resolved, first, force)
     with _Line(project, resolved.overrides, echo, trigger, tags or {}) as line:
-        first = planning.plan(project, resolved)
-        _load_ahead(project, resolved, first, force)
         for dataset, keys in (ingest or {}).items():
             for keys_of_one_run in unbroken(keys):
                 line.ingest(dataset, keys_of_one_run)
@@ -193,7 +193,8 @@ class _Line:
 
 
 def _load_ahead(project: Project, resolved: ResolvedRecipe, wanted: Plan, force: bool) -> None:
-    """Trainer and evaluation load their libraries while data and features are made, on the core that has nothing to do.
+    """Trainer and evaluation load their libraries while Dagster is loaded, and data and features are made, on the core that has
+    nothing to do.
 
     Not while the training runs: what loads beside it takes more from it than it saves.
     """
@@ -202,7 +203,9 @@ def _load_ahead(project: Project, resolved: ResolvedRecipe, wanted: Plan, force:
 
     stale = {step.asset for step in wanted.steps}
     if force or f"{resolved.name}/model" in stale:
-        training.prepare(project, resolved)
+        # A first training is probed, unless the environment shards the weights; a later one of other code starts its probe itself.
+        first = not planning.known_models(project, resolved.name)
+        training.prepare(project, resolved, probe=first and not project.environment.launcher.sharded)
     if force or f"{resolved.name}/report" in stale:
         evaluation.prepare(project, resolved)
 

@@ -1,4 +1,4 @@
-"""A clean room: a model's commit laid out in a folder of its own, with its data pulled from the store and verified.
+"""A clean room: a model's commit laid out in a folder of its own, then filled with its data from the store, verified.
 
 Nothing of the working tree, the index or the state's derived files gets in; what is built in the room can come from the
 commit and the store alone. The room lies in the state folder and is removed at the end.
@@ -53,14 +53,8 @@ class CleanRoom:
 
 
 @contextmanager
-def clean_room(
-    project: Project, summary: ModelSummary, *, data: bool = True, pack: bool = False
-) -> Iterator[CleanRoom]:
-    """Lay out the model's commit and pull its `data`; with `pack`, its weights and checkpoints too.
-
-    Raises PromotionError naming every object that is missing or damaged, and every partition that is not the one its
-    manifest describes.
-    """
+def clean_room(project: Project, summary: ModelSummary) -> Iterator[CleanRoom]:
+    """Lay out the model's commit; what the store holds of it is brought by `fill`."""
     repository = Repository.at(project.root)
     rooms = project.state.runs / ROOMS
     rooms.mkdir(parents=True, exist_ok=True)
@@ -70,15 +64,22 @@ def clean_room(
         tree.mkdir()
         _check_out(repository, summary.commit, tree, folder / "index")
         model = tree / summary.folder
-        room = CleanRoom(model.parent, model, folder / "out", Store.of(project), project.environment.limits.run_seconds)
-        pointers = sorted(room.data.rglob("*.dvc")) if data else []
-        if pack:
-            pointers += sorted(path for path in model.rglob("*.dvc") if not path.is_relative_to(room.data))
-        fetch(room.store, [path for path in pointers if path.is_file()])
-        _verify(room.data)
-        yield room
+        yield CleanRoom(model.parent, model, folder / "out", Store.of(project), project.environment.limits.run_seconds)
     finally:
         shutil.rmtree(folder)
+
+
+def fill(room: CleanRoom, *, pack: bool = False) -> None:
+    """Pull the room's data; with `pack`, the model's weights and checkpoints too.
+
+    Raises PromotionError naming every object that is missing or damaged, and every partition that is not the one its
+    manifest describes.
+    """
+    pointers = sorted(room.data.rglob("*.dvc"))
+    if pack:
+        pointers += sorted(path for path in room.model.rglob("*.dvc") if not path.is_relative_to(room.data))
+    fetch(room.store, [path for path in pointers if path.is_file()])
+    _verify(room.data)
 
 
 def _check_out(repository: Repository, commit: str, tree: Path, index: Path) -> None:

@@ -21,15 +21,20 @@ if TYPE_CHECKING:
 @contextmanager
 def own_code(project: Project, summary: ModelSummary, resolved: ResolvedRecipe) -> Generator[Project]:
     """The project whose code is the one that trained the model, with the state of `project`."""
+    if is_own_code(project, summary, resolved):
+        yield project
+        return
+    with clean_room(project, summary) as room:
+        yield replace(project, root=room.root)
+
+
+def is_own_code(project: Project, summary: ModelSummary, resolved: ResolvedRecipe) -> bool:
+    """Whether the project's code, as it is now, is the one that trained the model."""
     document = parse_object(refs.read_model_file(project, summary.model_id, "declaration.json"))
     leaves = document["leaves"] if document is not None else {}
     declared = {name: value for name, value in leaves.items() if name.startswith("code.")}
     try:
         ours = closure.closure_of_recipe(project, resolved).leaves
     except MtacError:
-        ours = None  # the recipe is no longer here, or no longer sound
-    if ours == declared:
-        yield project
-        return
-    with clean_room(project, summary, data=False) as room:
-        yield replace(project, root=room.root)
+        return False  # the recipe is no longer here, or no longer sound
+    return ours == declared

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mtac_assets.promotion import divergence, rebuild
-from mtac_assets.promotion.clean_room import CleanRoom, clean_room
+from mtac_assets.promotion.clean_room import CleanRoom, clean_room, fill
 from mtac_assets.promotion.errors import PromotionError
+from mtac_assets.promotion.trainer import Trainer, trainer
 from mtac_assets.provenance import environment, ledger, refs
 from mtac_assets.provenance.chain import broken_links
 from mtac_assets.provenance.files import read_json
@@ -25,6 +26,7 @@ from mtac_assets.provenance.refs import ModelSummary
 from mtac_assets.provenance.usage import Usage
 from mtac_assets.spec.errors import Finding, MtacError, raise_all
 from mtac_assets.spec.project import Project
+from mtac_assets.training import nursery
 
 Verdict = Literal["identical", "different", "impossible"]
 Segments = Literal["whole", "all"] | int
@@ -102,33 +104,40 @@ def reproduce(
         "observed_differences": [],
         "weights": {"recorded": summary.weights_digest, "rebuilt": None},
     }
+    forked = Usage()
     try:
-        with clean_room(project, summary, pack=request.segments != "whole") as room:
-            evidence |= _rebuild(project, room, summary, request, seed, echo)
+        # Within a nursery trainings are forks, and rebuilds start from nothing: a verdict always compares one with the other.
+        fork = not request.install and nursery.opened() is None
+        with clean_room(project, summary) as room, trainer(room, fork=fork) as own:
+            try:
+                fill(room, pack=request.segments != "whole")
+                evidence |= _rebuild(project, own, summary, request, seed, echo)
+            finally:
+                forked = own.forks_used
     except MtacError as error:
         evidence["why"] = [finding.document() for finding in error.findings]
     evidence["seconds"] = round(time.monotonic() - began, 3)
-    evidence["usage"] = Usage.so_far(evidence["seconds"]).since(before).document()
+    evidence["usage"] = Usage.so_far(evidence["seconds"]).since(before).then(forked).document()
     return record_reproduction(project, summary, evidence, actor, reason)
 
 
 def _rebuild(
     project: Project,
-    room: CleanRoom,
+    own: Trainer,
     summary: ModelSummary,
     request: Request,
     seed: int,
     echo: Callable[[str], None],
 ) -> dict[str, Any]:
+    room = own.room
     if request.segments != "whole":
         _require_chain(room)
-    python = None
     if request.install:
         rebuild.require_python(room, allow_another=request.allow_environment)
         echo("installing the model's own environment")
-        python = rebuild.install(room, project.root)
+        own = own.by(rebuild.install(room, project.root))
     echo(f"commit {summary.commit[:12]} laid out, data pulled and verified; building its training set")
-    prepared = rebuild.prepare(room, python)
+    prepared = rebuild.prepare(own)
     declared = read_json(room.model / "declaration.json")["leaves"]
     changes = compare(declared, prepared.declaration["leaves"])
     found: dict[str, Any] = {
@@ -138,13 +147,13 @@ def _rebuild(
     _require_same(changes, request.allow_environment)
     if request.segments == "whole":
         echo("training from the first step to the last")
-        rebuilt = rebuild.train_whole(room, prepared, python)
+        rebuilt = rebuild.train_whole(own, prepared)
         return found | _compare_whole(room, summary, rebuilt)
     numbers = _chosen(room, request.segments, seed)
     echo(f"replaying {len(numbers)} segments, {request.workers} at a time")
-    replayed = rebuild.replay_segments(room, prepared, numbers, request.workers, python)
+    replayed = rebuild.replay_segments(own, prepared, numbers, request.workers)
     return found | _compare_segments(
-        room, summary, replayed, lambda number, folder: rebuild.replay_and_keep(room, prepared, number, folder, python)
+        room, summary, replayed, lambda number, folder: rebuild.replay_and_keep(own, prepared, number, folder)
     )
 
 

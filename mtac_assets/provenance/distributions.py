@@ -37,7 +37,7 @@ def versions(top_level_names: Iterable[str], cache: Path | None = None, exclude:
     if states:
         kept = memory.get(key, *states)
         if kept is not None:
-            return kept
+            return dict(kept)
     found = dict(_walk(tuple(names), frozenset(excluded), states))
     if states:
         memory.put(key, *states, value=found)

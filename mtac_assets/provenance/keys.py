@@ -10,6 +10,8 @@ import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from mtac_assets.spec.resolved import ResolvedRecipe
 
 SCHEMA_VERSION = 1
+REMEMBERED = 10_000  # days: a sensor asks about all of them again and again
 FEATURE_MODULES = ("mtac_assets.data.features",)
 TRAINING_SET_MODULES = ("mtac_assets.data.training_set",)
 SCORE_MODULES = ("mtac_assets.data.mix.score_table",)
@@ -65,7 +68,16 @@ def feature_keys(
         }
     )
     looked_at = day_inputs(project, resolved, days, data_dir)
-    return {day: digest_json([common, day, inputs]) for day, inputs in looked_at.items() if all(inputs.values())}
+    return {
+        day: _feature_key(common, day, tuple(inputs.items()))
+        for day, inputs in looked_at.items()
+        if all(inputs.values())
+    }
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _feature_key(common: str, day: str, inputs: tuple[tuple[str, str | None], ...]) -> str:
+    return digest_json([common, day, dict(inputs)])
 
 
 def day_inputs(
@@ -73,18 +85,15 @@ def day_inputs(
 ) -> dict[str, dict[str, str | None]]:
     """Day to `<dataset>/<key>` of every partition that its features look at, with its content digest; None where it is missing."""
     looking_back = Lookback.of(project, resolved)
-    looked_at = {day: looking_back.keys(day) for day in days}
+    looked_at = {day: looking_back.partitions(day) for day in days}
     wanted: dict[str, dict[str, None]] = {}
-    for datasets in looked_at.values():
-        for dataset, keys in datasets.items():
-            wanted.setdefault(dataset, {}).update(dict.fromkeys(keys))
+    for name in dict.fromkeys(chain.from_iterable(looked_at.values())):
+        dataset, _, key = name.partition("/")
+        wanted.setdefault(dataset, {})[key] = None
     digests = partitions.content_digests(
         data_dir or project.state.data, wanted, None if data_dir else project.state.cache
     )
-    return {
-        day: {f"{name}/{key}": digests.get(f"{name}/{key}") for name, keys in datasets.items() for key in keys}
-        for day, datasets in looked_at.items()
-    }
+    return {day: {name: digests.get(name) for name in names} for day, names in looked_at.items()}
 
 
 @dataclass(frozen=True)
@@ -101,13 +110,20 @@ class Lookback:
         begins = max((first for first in partitions.first_days(project, resolved) if first), default="")
         return cls(partitions.spans_of(project, resolved), begins, window["history_days"] if window is not None else 0)
 
-    def keys(self, day: str) -> dict[str, tuple[str, ...]]:
-        """Dataset to the partition keys that the features of `day` may look at."""
-        if day == partitions.ALL:
-            return {name: span.within((day,)) for name, span in self.spans.items()}
+    def partitions(self, day: str) -> tuple[str, ...]:
+        """`<dataset>/<key>` of every partition that the features of `day` may look at."""
+        return _looked_at(tuple(self.spans.items()), self.begins, self.history, day)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _looked_at(spans: tuple[tuple[str, partitions.Span], ...], begins: str, history: int, day: str) -> tuple[str, ...]:
+    if day == partitions.ALL:
+        reach = [day]
+    else:
         end = date.fromisoformat(day)
-        reach = [(end - timedelta(days=n)).isoformat() for n in range(self.history, -1, -1)]
-        return {name: span.within(key for key in reach if key >= self.begins) for name, span in self.spans.items()}
+        days = ((end - timedelta(days=n)).isoformat() for n in range(history, -1, -1))
+        reach = [key for key in days if key >= begins]
+    return tuple(f"{name}/{key}" for name, span in spans for key in span.within(reach))
 
 
 def training_set_key(project: Project, resolved: ResolvedRecipe, features: Mapping[str, str]) -> str | None:

@@ -11,12 +11,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mtac_assets.provenance.document import read_object
-from mtac_assets.provenance.files import FileState, write_atomic
+from mtac_assets.provenance.document import known_object
+from mtac_assets.provenance.files import RACY_NS, FileState, write_atomic
 
 SCHEMA_VERSION = 1
-# A file written this recently could change again without its modification time moving; its state proves nothing yet.
-RACY_NS = 2_000_000_000
 
 
 class Memory:
@@ -27,12 +25,12 @@ class Memory:
         self._entries: dict[str, Any] = {}
         self._changed = False
         if path is not None:
-            document = read_object(path)
+            document = known_object(path)
             if document is not None and document.get("schema_version") == SCHEMA_VERSION:
-                self._entries = document["entries"]
+                self._entries = dict(document["entries"])
 
     def get(self, key: str, *states: FileState) -> Any | None:
-        """The answer kept under `key`, or None where there is none for files in exactly these states."""
+        """The answer kept under `key`, not to be changed; None where there is none for files in exactly these states."""
         entry = self._entries.get(key)
         if entry is None or entry["state"] != _plain(states):
             return None

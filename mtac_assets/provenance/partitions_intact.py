@@ -18,8 +18,7 @@ from typing import Any
 
 from mtac_assets.provenance.digest import sha256_file
 from mtac_assets.provenance.document import parse_object, read_object
-from mtac_assets.provenance.files import FileState, write_atomic
-from mtac_assets.provenance.memory import RACY_NS
+from mtac_assets.provenance.files import RACY_NS, FileState, write_atomic
 from mtac_assets.spec.errors import Finding, MtacError
 
 SCHEMA_VERSION = 3  # of the cache

@@ -4,26 +4,36 @@ A process waits with the libraries loaded that its module will want, and with th
 loading. It becomes `python -m MODULE ARGUMENTS` when it is told so, and ends when its parent does. Only libraries are loaded
 ahead, never the project's own code: a trainer must hold nothing but what its fingerprint covers. A module that listens is sent
 more lines on its standard input; of any other it is closed.
+
+They load in lanes, one a core but the parent's, in the order in which they were begun: else those that are wanted late would take
+the parent's own core from it (on two cores half of it).
 """
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from mtac_assets.training import nursery
 from mtac_assets.training.read_while_loading import decisive
 
 # Runs as `-c`, for a module of ours would be code that the fingerprint does not cover.
 WAITING = """
-import importlib, json, os, runpy, sys
-for name in sys.argv[2:]:
+import fcntl, importlib, json, os, runpy, sys
+lanes = int(sys.argv[2])
+fcntl.lockf(lanes, fcntl.LOCK_EX, 1, int(sys.argv[3]))
+for name in sys.argv[4:]:
     importlib.import_module(name)
+os.close(lanes)  # another one's turn, as it would be by our end
 line = sys.stdin.readline()
 if not line:
     sys.exit(0)
@@ -33,9 +43,17 @@ if not order["listens"]:
 os.environ.clear()
 os.environ.update(order["environment"])
 sys.argv = [order["module"], *order["arguments"]]
+sys.orig_argv = [sys.executable, "-m", *sys.argv]
 runpy.run_module(order["module"], run_name="__main__", alter_sys=True)
 """
-_waiting: dict[str, _Waiting] = {}
+_waiting: dict[str, list[_Waiting]] = {}
+_begun = itertools.count()
+
+
+@lru_cache(maxsize=1)
+def _lanes() -> IO[bytes]:
+    """A file without a name, of which each lane is a byte: whoever loads in it holds its lock, until its end at the latest."""
+    return tempfile.TemporaryFile()
 
 
 class _Waiting:
@@ -49,30 +67,38 @@ class _Waiting:
 
 
 def prepare(
-    module: str, libraries: Sequence[str], root: Path, variables: Mapping[str, str], *, stderr: int | None = None
+    module: str,
+    libraries: Sequence[str],
+    root: Path,
+    variables: Mapping[str, str],
+    *,
+    stderr: int | None = None,
+    processes: int = 1,
 ) -> None:
-    """Begin a process that will be wanted soon as `python -m module` in `root`. One that waits already and fits is kept.
+    """Begin processes that will be wanted soon as `python -m module` in `root`. Those that wait already and fit are kept.
 
     Where a nursery is open, it forks such processes when they are wanted, and none is begun.
     """
     mothers = nursery.opened()
     if mothers is not None and module in mothers.libraries:
         return
-    before = _waiting.get(module)
-    if before is not None:
-        if before.fits(root, variables):
-            return
+    if any(not each.fits(root, variables) for each in _waiting.get(module, ())):
         dismiss(module)
-    child = subprocess.Popen(
-        [sys.executable, "-c", WAITING, module, *libraries],  # the module's name shows in a list of processes
-        cwd=root,
-        env=dict(variables),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=stderr,
-        start_new_session=True,
-    )
-    _waiting[module] = _Waiting(child, root, variables)
+    waiting = _waiting.setdefault(module, [])
+    while len(waiting) < processes:
+        lanes, lane = _lanes().fileno(), next(_begun) % max((os.cpu_count() or 1) - 1, 1)
+        child = subprocess.Popen(
+            # the module's name shows in a list of processes
+            [sys.executable, "-c", WAITING, module, str(lanes), str(lane), *libraries],
+            cwd=root,
+            pass_fds=[lanes],
+            env=dict(variables),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            start_new_session=True,
+        )
+        waiting.append(_Waiting(child, root, variables))
 
 
 def take(
@@ -85,6 +111,13 @@ def take(
     return forked or _sent(module, arguments, root, variables, listens=False)
 
 
+def take_spare(
+    module: str, arguments: Sequence[str], root: Path, variables: Mapping[str, str]
+) -> subprocess.Popen[bytes] | None:
+    """As `take`, but never a fork and never the last one: for a process beside the one that matters."""
+    return _sent(module, arguments, root, variables, listens=False) if len(_waiting.get(module, ())) > 1 else None
+
+
 def take_listening(
     module: str, arguments: Sequence[str], root: Path, variables: Mapping[str, str]
 ) -> subprocess.Popen[bytes] | None:
@@ -95,9 +128,9 @@ def take_listening(
 def _sent(
     module: str, arguments: Sequence[str], root: Path, variables: Mapping[str, str], *, listens: bool
 ) -> subprocess.Popen[bytes] | None:
-    found = _waiting.pop(module, None)
-    if found is None:
+    if not _waiting.get(module):
         return None
+    found = _waiting[module].pop()
     if not found.fits(root, variables):
         end(found.child)
         return None
@@ -120,9 +153,8 @@ def tell(child: subprocess.Popen[bytes], order: Mapping[str, Any], *, last: bool
 
 
 def dismiss(module: str) -> None:
-    """End the process that waits for `module`, where there is one."""
-    found = _waiting.pop(module, None)
-    if found is not None:
+    """End the processes that wait for `module`, where there are any."""
+    for found in _waiting.pop(module, ()):
         end(found.child)
 
 

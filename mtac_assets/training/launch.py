@@ -87,7 +87,9 @@ def train(
 
     def begin_second(folder: Path, options: Sequence[str]) -> subprocess.Popen[bytes]:
         second = trainer_command(project, resolved, folder, "probe", *options)
-        return start(second, project.root, {**environment, **dict.fromkeys(pipes or {}, "")})
+        unheard = {**environment, **dict.fromkeys(pipes or {}, "")}
+        waiting = ahead.take_spare(MODULE, second[3:], project.root, unheard)
+        return waiting or start(second, project.root, unheard)
 
     tail = _Tail(out / "progress.jsonl", on_progress)
     limit = limits.run_seconds
@@ -128,9 +130,12 @@ def train(
     return Pack.open(out)
 
 
-def prepare(project: Project, resolved: ResolvedRecipe) -> None:
-    """Begin the trainer's process, to load torch while there is other work; `train` of the same recipe takes it."""
-    ahead.prepare(MODULE, LIBRARIES, project.root, variables(project, resolved))
+def prepare(project: Project, resolved: ResolvedRecipe, *, probe: bool = False) -> None:
+    """Begin the trainer's process, to load torch while there is other work; `train` of the same recipe takes it. With `probe` also
+    the one that takes the first steps a second time: it loads torch by itself, for two forks would agree in more than they should.
+    """
+    processes = 2 if probe else 1
+    ahead.prepare(MODULE, LIBRARIES, project.root, variables(project, resolved), processes=processes)
 
 
 def trainer_command(project: Project, resolved: ResolvedRecipe, out: Path, run_id: str, *more: str) -> list[str]:

@@ -3,7 +3,7 @@
 A process that only loads torch takes seconds; a fork of one that has loaded it takes milliseconds and is, from its first own
 instruction on, the same process. As in `ahead`, only libraries are loaded before the fork, never the project's own code, and the variables
 that libraries read while loading are those of the process that is wanted: each set of them has a mother of its own.
-Each child has a guardian that waits for it and tells its end and its CPU seconds; children lead sessions of their own.
+Each child has a guardian that waits for it and tells its end and what it has used; children lead sessions of their own.
 """
 
 from __future__ import annotations
@@ -15,14 +15,28 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from mtac_assets.provenance.usage import Usage
 from mtac_assets.training.read_while_loading import decisive
+
+COMMON = (
+    "pydantic",
+    "ruamel.yaml",
+    "numpy",
+    "pyarrow.compute",
+    "pyarrow.csv",
+    "pyarrow.dataset",
+    "fsspec",
+    "scipy.special",
+)
+"""Beside what a child wants while it waits to be told: what every child of ours loads at its start."""
 
 # Runs as `-c`, for a module of ours would be code that the fingerprint does not cover.
 MOTHER = """
@@ -35,32 +49,35 @@ gc.collect()
 gc.freeze()  # what is loaded stays: a child's collector need not touch, and so copy, the pages that it shares with its mother
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 while True:
-    data, fds, _, _ = socket.recv_fds(orders, 1, 2)
+    data, fds, _, _ = socket.recv_fds(orders, 1, 3)
     if not data:
         os._exit(0)
     length = int.from_bytes(orders.recv(4, socket.MSG_WAITALL), "big")
     order = json.loads(orders.recv(length, socket.MSG_WAITALL))
-    told, stderr = fds
+    told, stderr, stdout = fds
     if os.fork():
-        os.close(told); os.close(stderr)
+        os.close(told); os.close(stderr); os.close(stdout)
         continue
     orders.close()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     child = os.fork()
     if child:
-        os.close(stderr)
+        os.close(stderr); os.close(stdout)
         os.write(told, json.dumps({"pid": child}).encode() + b"\\n")
         _, status, used = os.wait4(child, 0)
-        end = {"code": os.waitstatus_to_exitcode(status), "cpu_seconds": used.ru_utime + used.ru_stime}
+        end = {"code": os.waitstatus_to_exitcode(status), "cpu_seconds": used.ru_utime + used.ru_stime,
+               "peak_memory_bytes": used.ru_maxrss * 1024, "bytes_written": used.ru_oublock * 512}
         os.write(told, json.dumps(end).encode() + b"\\n")
         os._exit(0)
     os.close(told)
     os.setsid()
     os.dup2(stderr, 2); os.close(stderr)
+    os.dup2(stdout, 1); os.close(stdout)
     break
 os.environ.clear()
 os.environ.update(order["environment"])
 sys.argv = [order["module"], *order["arguments"]]
+sys.orig_argv = [sys.executable, "-m", *sys.argv]
 code = 0
 try:
     runpy.run_module(order["module"], run_name="__main__", alter_sys=True)
@@ -83,31 +100,57 @@ os._exit(code)
 
 
 class Forked:
-    """A child as `subprocess.Popen` would show it. `stderr` is to be read, or None where it is our own."""
+    """A child as `subprocess.Popen` would show it. `stderr` is to be read, or None where it is our own; `stdout` is to be read, or
+    None where nobody does."""
 
     stdin = None
 
-    def __init__(self, told: int, stderr: IO[bytes] | None, mother: Nursery) -> None:
+    def __init__(self, told: int, stderr: IO[bytes] | None, stdout: IO[bytes] | None, mother: Nursery) -> None:
         self._told = os.fdopen(told, "rb", buffering=0)
         self._mother = mother
         self._buffer = b""
-        self.stderr = stderr
+        self._heard: dict[IO[bytes], bytearray] = {}
+        self.stderr, self.stdout = stderr, stdout
         self.returncode: int | None = None
-        first = self._line(None)
-        self.pid: int = json.loads(first)["pid"] if first else 0
-        if not first:
-            self.returncode = -signal.SIGKILL
+        self.pid = 0
+
+    def begun(self, timeout: float | None) -> bool:
+        """Wait for it to come to life; False where its mother has ended before. Raises subprocess.TimeoutExpired."""
+        first = self._line(timeout)
+        self.pid = json.loads(first)["pid"] if first else 0
+        return bool(first)
 
     def wait(self, timeout: float | None = None) -> int:
         """The exit code, negative for a signal. Raises subprocess.TimeoutExpired."""
         if self.returncode is None:
             line = self._line(timeout)
-            end = json.loads(line) if line else {"code": -signal.SIGKILL, "cpu_seconds": 0.0}  # its guardian is gone
-            self.returncode = end["code"]
-            self._mother.cpu_seconds += end["cpu_seconds"]
+            end = json.loads(line) if line else {"code": -signal.SIGKILL}  # its guardian is gone
+            self.returncode = end.pop("code")
+            self._mother.account(Usage(**end))
             self._told.close()
         assert self.returncode is not None
         return self.returncode
+
+    def communicate(self, timeout: float | None = None) -> tuple[bytes, bytes]:
+        """All of standard output and standard error, once it has ended. Raises subprocess.TimeoutExpired; nothing heard is lost."""
+        assert self.stdout is not None
+        assert self.stderr is not None
+        until = None if timeout is None else time.monotonic() + timeout
+        streams = (self.stdout, self.stderr)
+        self._heard = self._heard or {stream: bytearray() for stream in streams}
+        while reading := [stream for stream in streams if not stream.closed]:
+            left = None if until is None else max(until - time.monotonic(), 0.0)
+            ready = select.select(reading, [], [], left)[0]
+            if not ready:
+                raise subprocess.TimeoutExpired("a forked child", timeout or 0.0)
+            for stream in ready:
+                data = os.read(stream.fileno(), 1 << 16)
+                self._heard[stream] += data
+                if not data:
+                    stream.close()
+        self.wait(None if until is None else max(until - time.monotonic(), 0.0))
+        output, said = (bytes(self._heard[stream]) for stream in streams)
+        return output, said
 
     def poll(self) -> int | None:
         try:
@@ -134,29 +177,64 @@ class Forked:
 
 @dataclass
 class Nursery:
-    """`libraries`: module to what it will want loaded. Only children of these modules come from here."""
+    """`libraries`: module to what it will want loaded. Only children of these modules come from here. `used`: by those that have
+    ended, whom this process has not waited for itself; the memory is the largest one's."""
 
     libraries: Mapping[str, Sequence[str]]
-    cpu_seconds: float = 0.0
+    used: Usage = field(default_factory=Usage)
     _mothers: dict[tuple[str, str, str], tuple[subprocess.Popen[bytes], socket.socket]] = field(default_factory=dict)
+    _ordering: threading.Lock = field(default_factory=threading.Lock)
+
+    def begin(self, module: str, root: Path, variables: Mapping[str, str]) -> None:
+        """Begin the mother of these children, to load the libraries before the first of them is wanted."""
+        with self._ordering:
+            self._mother(module, root, variables)
+
+    def account(self, used: Usage) -> None:
+        """One more child has ended."""
+        with self._ordering:
+            self.used = self.used.then(used)
 
     def fork(
-        self, module: str, arguments: Sequence[str], root: Path, variables: Mapping[str, str], *, piped: bool
+        self,
+        module: str,
+        arguments: Sequence[str],
+        root: Path,
+        variables: Mapping[str, str],
+        *,
+        piped: bool,
+        answers: bool = False,
+        seconds: float | None = None,
     ) -> Forked | None:
-        """`python -m module arguments` in `root`; None where the module is none of ours. `piped`: standard error is read by us."""
+        """`python -m module arguments` in `root`; None where the module is none of ours, or its libraries cannot be loaded. `piped`:
+        standard error is read by us; `answers`: so is standard output, which else goes nowhere. Raises subprocess.TimeoutExpired
+        where the libraries are not loaded within `seconds`."""
         if module not in self.libraries:
             return None
-        orders = self._mother(module, root, variables)
         told, tell = os.pipe()
-        reading, writing = os.pipe() if piped else (None, os.dup(2))
+        hearing, saying = os.pipe() if piped else (None, os.dup(2))
+        reading, writing = os.pipe() if answers else (None, os.open(os.devnull, os.O_WRONLY))
         order = json.dumps({"module": module, "arguments": list(arguments), "environment": dict(variables)}).encode()
         try:
-            socket.send_fds(orders, [b"o"], [tell, writing])
-            orders.sendall(len(order).to_bytes(4, "big") + order)
+            with (
+                self._ordering,
+                suppress(BrokenPipeError, ConnectionResetError),
+            ):  # it says no more: as a child that never was
+                orders = self._mother(module, root, variables)
+                socket.send_fds(orders, [b"o"], [tell, saying, writing])
+                orders.sendall(len(order).to_bytes(4, "big") + order)
         finally:
-            os.close(tell)
-            os.close(writing)
-        return Forked(told, os.fdopen(reading, "rb") if reading is not None else None, self)
+            for end in (tell, saying, writing):
+                os.close(end)
+        streams = [os.fdopen(each, "rb") if each is not None else None for each in (hearing, reading)]
+        child = Forked(told, streams[0], streams[1], self)
+        try:
+            return child if child.begun(seconds) else None
+        except subprocess.TimeoutExpired:
+            self.close()  # then none comes to life any more
+            if child.begun(None):
+                os.killpg(child.pid, signal.SIGKILL)
+            raise
 
     def _mother(self, module: str, root: Path, variables: Mapping[str, str]) -> socket.socket:
         key = (module, str(root), json.dumps(decisive(variables), sort_keys=True))
@@ -179,6 +257,7 @@ class Nursery:
     def close(self) -> None:
         for mother, orders in self._mothers.values():
             orders.close()
+            mother.kill()  # it may be loading still
             mother.wait()
         self._mothers.clear()
 

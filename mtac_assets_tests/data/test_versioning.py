@@ -6,7 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -79,17 +84,79 @@ def test_plain_dvc_takes_it_for_its_own(versioned) -> None:
     assert partition_path(versioned.data, "orders", KEYS[1]).read_bytes() == whole
 
 
-def test_a_second_time_does_nothing_and_needs_no_dvc(versioned) -> None:
+def test_a_remote_that_is_a_folder_needs_no_dvc_and_a_second_time_nothing_is_done(shop) -> None:
+    for key in KEYS:
+        shop.csv(key)
+    ingest(shop.project, "orders", KEYS)
     code = (
         "import sys; from pathlib import Path; from mtac_assets.spec.project import find_project;"
-        "from mtac_assets.data.versioning import version;"
-        "r = version(find_project(Path(sys.argv[1]), 'local'), 'orders', sys.argv[2:]);"
-        "print(len(r.unchanged), len(r.pushed), 'dvc' in sys.modules)"
+        "from mtac_assets.data.versioning import verify_remote, version;"
+        "p = find_project(Path(sys.argv[1]), 'local'); r = version(p, 'orders', sys.argv[2:]);"
+        "print(len(r.unchanged), len(r.pushed), verify_remote(p, 'orders', sys.argv[2:]), 'dvc' in sys.modules)"
     )
-    ran = subprocess.run(
-        [sys.executable, "-c", code, versioned.project.root, *KEYS], capture_output=True, text=True, check=True
-    )
-    assert ran.stdout == "3 0 False\n"
+    for told in ("0 3 () False\n", "3 0 () False\n"):
+        ran = subprocess.run(
+            [sys.executable, "-c", code, shop.project.root, *KEYS], capture_output=True, text=True, check=True
+        )
+        assert ran.stdout == told
+    assert remote_object(shop, KEYS[0]).stat().st_mode & 0o777 == 0o444, "as DVC protects it"
+
+
+class Shelf(BaseHTTPRequestHandler):
+    """A remote elsewhere: what is posted can be had again."""
+
+    objects: ClassVar[dict[str, bytes]] = {}
+
+    def do_POST(self) -> None:
+        chunked = self.headers.get("Transfer-Encoding") == "chunked"
+        content = b"".join(self._chunks()) if chunked else self.rfile.read(int(self.headers["Content-Length"]))
+        self.objects[self.path] = content
+        self._answer(200, b"")
+
+    def do_GET(self) -> None:
+        found = self.objects.get(self.path)
+        self._answer(404 if found is None else 200, found or b"")
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def _chunks(self) -> Iterator[bytes]:
+        while size := int(self.rfile.readline(), 16):
+            yield self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+
+    def _answer(self, code: int, content: bytes) -> None:
+        self.send_response(code)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_remote_elsewhere_is_pushed_to_by_dvc_and_read_back(shop) -> None:
+    for key in KEYS:
+        shop.csv(key)
+    ingest(shop.project, "orders", KEYS)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Shelf)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/data"
+    remote = shop.project.environment.data.model_copy(update={"remote": url})
+    project = replace(shop.project, environment=shop.project.environment.model_copy(update={"data": remote}))
+    try:
+        assert version(project, "orders", KEYS).pushed == tuple(KEYS)
+        assert len(Shelf.objects) == 3
+        assert verify_remote(project, "orders", KEYS) == ()
+        bad = next(iter(Shelf.objects))
+        Shelf.objects[bad] = Shelf.objects[bad][:-1] + b"?"
+        (problem,) = verify_remote(project, "orders", KEYS)
+        assert "it is damaged" in problem.error
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_a_corrected_day_is_a_new_version_beside_the_old(versioned) -> None:
@@ -261,8 +328,6 @@ def test_nothing_outside_the_project_is_touched(shop, tmp_path: Path) -> None:
 
 
 def test_credentials_of_a_remote_are_not_written(shop) -> None:
-    from dataclasses import replace
-
     from mtac_assets.data.versioning_project import open_project
 
     remote = shop.project.environment.data.model_copy(update={"remote": "webdavs://team:s3cret@host/data"})

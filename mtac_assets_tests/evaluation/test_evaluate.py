@@ -102,7 +102,7 @@ def test_a_champion_of_another_recipe_is_scored_by_its_own_features_of_the_same_
     seal["files"]["recipe.json"]["size"] = (pack / "recipe.json").stat().st_size
     (pack / "pack.json").write_text(json.dumps(seal))
     before = sorted(path.name for path in (line.project.state.features / "floods").iterdir())
-    frame = champion_frame(line.project, line.resolved, pack, material, None)
+    frame = champion_frame(line.project, line.resolved, Pack.open(pack), material, None)
     assert frame["level"].to_numpy() == pytest.approx(material.frame["level"].to_numpy())
     assert frame["reading"].tolist() == material.frame["reading"].tolist()
     assert sorted(path.name for path in (line.project.state.features / "floods").iterdir()) == before

@@ -68,3 +68,24 @@ def test_a_challenger_with_other_feature_code_is_compared_each_model_by_its_own(
     assert np.corrcoef(own["model"].to_numpy(), other["model"].to_numpy())[0, 1] > 0.5, "row by row, the same order"
     rooms: Path = line.root / ".mtac" / "runs" / "rooms"
     assert not list(rooms.iterdir()), "the clean room is cleared"
+
+
+@pytest.mark.slow
+def test_a_challenger_and_a_champion_of_the_same_code_are_scored_by_one_process(
+    line: Line, model: dict[str, Any]
+) -> None:
+    first = model["model_id"]
+    crown(line, first)
+    compared_by_champion(line)
+    line.git("commit", "-qam", "Ask for a comparison")
+    second = line.mtac("run", "floods", "--as-of", LATER)["model_id"]
+    line.rebuilt(second)
+
+    decision = line.mtac("promote", second, "--by", "ada", "--reason", "later", code=1)
+    verdict = next(one for one in decision["verdicts"] if one["gate"] == "champion:log_loss")
+    assert (verdict["evidence"]["champion"], verdict["evidence"]["rows"]) == (first, 2 * 120)
+    decisions = line.project.state.reports / "decisions"
+    assert [path.name for path in decisions.iterdir() if "champion" in path.name] == []
+    scores = open_report(decisions / second).scores()
+    for column, model_id in (("model", second), ("champion", first)):
+        np.testing.assert_allclose(np.sort(scores[column].to_numpy()), by_hand(line, model_id, 1), atol=1e-6)

@@ -13,7 +13,8 @@ from mtac_assets.evaluation.language.documents import compare_documents
 from mtac_assets.evaluation.launch import score_documents
 from mtac_assets.evaluation.report import open_report
 from mtac_assets.promotion.gates import champion as champion_gate
-from mtac_assets.promotion.gather import DECISIONS, gather
+from mtac_assets.promotion.gather import gather
+from mtac_assets.promotion.score_anew import DECISIONS
 from mtac_assets.promotion.verdict import Verdict
 from mtac_assets.provenance import ledger, refs
 from mtac_assets.spec.errors import MtacError

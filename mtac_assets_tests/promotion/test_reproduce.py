@@ -47,7 +47,8 @@ def test_a_reproduction_beyond_its_limit_is_ended_with_all_it_started(line: Line
     assert done["verdict"] == "impossible"
     assert "longer than 1 s" in done["why"][0]["error"]
     rooms = str(line.root / ".mtac" / "runs" / "rooms")
-    assert not [one for one in psutil.process_iter(["cmdline"]) if rooms in " ".join(one.info["cmdline"] or [])]
+    for one in psutil.process_iter(["cmdline", "cwd"]):
+        assert rooms not in " ".join([*(one.info["cmdline"] or []), one.info["cwd"] or ""])
 
 
 @pytest.mark.parametrize("segments", ["all", "2"])

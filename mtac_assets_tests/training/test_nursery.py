@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -50,10 +51,55 @@ def test_a_fork_is_what_the_module_would_have_been(made: Nursery, root: Path) ->
     assert child.wait(60) == 7
     assert child.stderr is not None
     assert child.stderr.read().decode().split() == ["7", "red", "__main__", "True", str(root), "True"]
-    assert made.cpu_seconds > 0
+    assert made.used.cpu_seconds > 0
     again = take(root, "0", colour="blue")
     assert again.wait(60) == 0
+    assert again.stderr is not None
     assert b"blue" in again.stderr.read()
+
+
+def test_what_a_fork_answers_can_be_had(made: Nursery, root: Path) -> None:
+    (root / f"{MODULE}.py").write_text(
+        "import sys, time; print('x' * 200_000); print('said', file=sys.stderr); sys.stdout.flush(); time.sleep(float(sys.argv[1]))"
+    )
+    child = made.fork(MODULE, ["0"], root, os.environ, piped=True, answers=True)
+    assert child is not None
+    assert child.communicate(60) == (b"x" * 200_000 + b"\n", b"said\n")
+    assert child.returncode == 0
+    slow = made.fork(MODULE, ["60"], root, os.environ, piped=True, answers=True)
+    assert slow is not None
+    with pytest.raises(subprocess.TimeoutExpired):
+        slow.communicate(1)
+    os.killpg(slow.pid, signal.SIGKILL)
+    assert slow.communicate(60)[0] == b"x" * 200_000 + b"\n", "what was heard before is not lost"
+    assert slow.returncode == -signal.SIGKILL
+
+
+def test_forks_of_several_threads_do_not_mix_their_orders(made: Nursery, root: Path) -> None:
+    (root / f"{MODULE}.py").write_text("import sys; print(sys.argv[1], len(sys.argv[2]))")
+
+    def answer(number: int) -> bytes:
+        child = made.fork(MODULE, [str(number), "y" * 100_000], root, os.environ, piped=True, answers=True)
+        assert child is not None
+        return child.communicate(60)[0]
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(answer, range(16))) == [b"%d 100000\n" % number for number in range(16)]
+
+
+def test_libraries_that_cannot_be_loaded_give_no_fork(root: Path) -> None:
+    with nursery({MODULE: ["no_such_library"]}) as opened:
+        assert opened.fork(MODULE, ["0"], root, os.environ, piped=True) is None
+
+
+def test_libraries_that_load_too_long_give_no_fork_and_leave_no_process(root: Path) -> None:
+    (root / "endless.py").write_text("import time; time.sleep(60)")
+    with nursery({MODULE: ["endless"]}) as opened:
+        opened.begin(MODULE, root, os.environ)
+        (mother,) = [process for process, _ in opened._mothers.values()]
+        with pytest.raises(subprocess.TimeoutExpired):
+            opened.fork(MODULE, ["0"], root, os.environ, piped=True, answers=True, seconds=0.5)
+        assert mother.poll() is not None
 
 
 def test_a_forks_end_by_a_signal_is_told(made: Nursery, root: Path) -> None:

@@ -6,7 +6,6 @@ Refused is what pandera offers and a contract may not use, because it changes va
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 
 from mtac_assets.data.contract.columns import Columns, arrow_type
 from mtac_assets.data.contract.source import ContractError, contract_digest, contract_path, reference
+from mtac_assets.data.source_module import load_source
 from mtac_assets.spec.dataset import Dataset
 from mtac_assets.spec.errors import Finding
 
@@ -58,13 +58,8 @@ def load_contract(dataset: Dataset, folder: Path) -> LoadedContract:
 
 def _import(path: Path) -> Any:
     name = f"mtac_contract_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        return load_source(path, name)
     except Exception as error:
         raise ContractError(
             Finding(
@@ -72,8 +67,7 @@ def _import(path: Path) -> Any:
             )
         ) from error
     finally:
-        del sys.modules[name]
-    return module
+        sys.modules.pop(name, None)
 
 
 def _schema(module: Any, dataset: Dataset, path: Path) -> Any:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mtac_assets.data.partitions import Manifest, read_manifest, stamp_path
+from mtac_assets.provenance.document import known_object
 from mtac_assets.spec import clock
 from mtac_assets.spec.errors import CheckFailed, Finding, MtacError
 
@@ -63,12 +64,14 @@ def stamp_finding(data_dir: Path, manifest: Manifest, contract_digest: str) -> F
     path = stamp_path(data_dir, manifest.dataset, manifest.key)
     where = f"{manifest.dataset}/{manifest.key}"
     try:
-        stamp = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return _finding("the partition was never validated", where)
-    except (OSError, ValueError) as error:
+        stamp = known_object(path)
+    except OSError as error:
         return _finding(f"its stamp cannot be read: {error}", where)
-    if not isinstance(stamp, dict) or stamp.get("schema_version") != SCHEMA_VERSION:
+    if stamp is None:
+        return _finding(
+            "its stamp cannot be read: no JSON object" if path.exists() else "the partition was never validated", where
+        )
+    if stamp.get("schema_version") != SCHEMA_VERSION:
         return _finding("its stamp has another version", where)
     if (stamp.get("dataset"), stamp.get("key")) != (manifest.dataset, manifest.key):
         return _finding(f"its stamp is that of {stamp.get('dataset')}/{stamp.get('key')}", where)

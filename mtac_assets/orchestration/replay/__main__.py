@@ -1,4 +1,5 @@
 """`python -m mtac_assets.orchestration.replay ORDER.json`: play one policy, in its checkout, from where it stands to the last day.
+With `--ahead`: train what its schedules will ask for, in another checkout.
 
 Standard output has one JSON object a line, `{"day", "says"}`; all else goes to standard error. Exit codes as everywhere: 2 for
 findings, which go into the order's `errors`.
@@ -7,73 +8,120 @@ findings, which go into the order's `errors`.
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mtac_assets.evaluation import launch as evaluation
 from mtac_assets.monitoring import launch as monitoring
+from mtac_assets.orchestration.replay.surroundings import AHEAD
 from mtac_assets.provenance.files import read_json, write_json
 from mtac_assets.spec.errors import MtacError
 from mtac_assets.training import launch as training
-from mtac_assets.training.nursery import nursery
+from mtac_assets.training.nursery import COMMON, nursery
 
-# Beside what a child wants while it waits for a run: what every child of a replay loads at its start.
-ALWAYS = (
-    "pydantic",
-    "ruamel.yaml",
-    "numpy",
-    "pyarrow.compute",
-    "pyarrow.csv",
-    "pyarrow.dataset",
-    "fsspec",
-    "scipy.special",
-)
-CHILDREN = {each.MODULE: (*each.LIBRARIES, *ALWAYS) for each in (training, evaluation, monitoring)}
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from mtac_assets.orchestration.replay.landing import Landing
+    from mtac_assets.orchestration.replay.library import Library
+    from mtac_assets.spec.project import Project
+    from mtac_assets.training.nursery import Nursery
+
+BEHIND = 10  # niceness of the forerunner: whoever has a core to himself is the player, for whom everything waits
+CHILDREN = {each.MODULE: (*each.LIBRARIES, *COMMON) for each in (training, evaluation, monitoring)}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    order = read_json(Path((arguments if arguments is not None else sys.argv[1:])[0]))
+    path, *options = arguments if arguments is not None else sys.argv[1:]
+    order = read_json(Path(path))
     try:
-        _play(order)
+        (_train_ahead if options == [AHEAD] else _play)(order)
     except MtacError as error:
         findings = [finding.document() for finding in error.findings]
-        write_json(Path(order["errors"]), {"schema_version": 1, "errors": findings})
+        if not options:
+            write_json(Path(order["errors"]), {"schema_version": 1, "errors": findings})
         print(error, file=sys.stderr, flush=True)
         return error.exit_code
     return 0
 
 
-def _play(order: dict[str, Any]) -> None:
+@dataclass(frozen=True)
+class _Open:
+    """All that both need: the checkout's project with Dagster open, a nursery, and the order, read."""
+
+    project: Project
+    instance: dg.DagsterInstance
+    repository: dg.RepositoryDefinition
+    children: Nursery
+    recipe: str
+    first: date
+    last: date
+    landings: tuple[Landing, ...]
+    library: Library
+    position: Path
+
+
+@contextmanager
+def _opened(order: dict[str, Any]) -> Iterator[_Open]:
     from mtac_assets.orchestration.instance import instance
-    from mtac_assets.orchestration.replay.account import Played, account
     from mtac_assets.orchestration.replay.landing import Landing
     from mtac_assets.orchestration.replay.library import Library
-    from mtac_assets.orchestration.replay.player import Player
     from mtac_assets.orchestration.replay.storage import storages
     from mtac_assets.orchestration.repository import load_repository
     from mtac_assets.spec.project import find_project
 
-    project, recipe = find_project(), order["recipe"]
-    first, last = date.fromisoformat(order["first"]), date.fromisoformat(order["last"])
-    library = Library(Path(order["library"]))
+    project = find_project()
+    first, last = (date.fromisoformat(order[name]) for name in ("first", "last"))
     landings = tuple(Landing.of(each) for each in order["landings"])
+    library, position = Library(Path(order["library"])), Path(order["position"])
     with instance(project, storages(project.state.dagster.absolute())) as opened, nursery(CHILDREN) as children:
+        repository = load_repository(project)
+        yield _Open(project, opened, repository, children, order["recipe"], first, last, landings, library, position)
+
+
+def _play(order: dict[str, Any]) -> None:
+    from mtac_assets.orchestration.replay.account import Played, account
+    from mtac_assets.orchestration.replay.player import Player
+
+    with _opened(order) as at:
         player = Player(
-            project,
-            opened,
-            load_repository(project),
-            recipe,
-            landings,
-            library,
-            Path(order["position"]),
+            at.project,
+            at.instance,
+            at.repository,
+            at.recipe,
+            at.landings,
+            at.library,
+            at.position,
             _tell,
-            children,
+            at.children,
         )
-        player.play(first, last)
-        played = Played(project, opened, recipe, landings, first, last, library)
+        player.play(at.first, at.last)
+        played = Played(at.project, at.instance, at.recipe, at.landings, at.first, at.last, at.library)
         account(played, player.position.seconds, Path(order["account"]).parent)
+
+
+def _train_ahead(order: dict[str, Any]) -> None:
+    from mtac_assets.orchestration.replay.forerunner import Forerunner
+    from mtac_assets.orchestration.replay.player import Position
+
+    os.nice(BEHIND)
+    with _opened(order) as at:
+        forerunner = Forerunner(
+            at.project,
+            at.repository,
+            at.recipe,
+            at.landings,
+            at.library,
+            at.children,
+            lambda: Position.read(at.position).day,
+        )
+        forerunner.run(at.first, at.last)
 
 
 def _tell(day: date, says: str) -> None:

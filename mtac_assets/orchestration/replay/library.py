@@ -6,9 +6,12 @@ a pack taken over is, byte for byte, the one that would have been trained; its d
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +22,7 @@ from mtac_assets.provenance.intact import pack_problems
 
 if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
+    from mtac_assets.training.nursery import Nursery
 
 SCHEMA_VERSION = 1
 COST, REPRODUCTION = "cost.json", "reproduction.json"
@@ -29,6 +33,19 @@ class Library:
     """The folder of all replays of a project."""
 
     folder: Path
+
+    @contextmanager
+    def alone(self, model_id: str, *, wait: bool) -> Iterator[bool]:
+        """Whoever trains a model does so within this block, so that nobody else trains it too. True where the block is alone;
+        without `wait` it is False where another process is."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / f".{model_id}.lock").open("a") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
 
     def lend(self, project: Project, model_id: str) -> bool:
         """Put the model and its report into the state of `project`; False where it is not here. One that is there is kept."""
@@ -63,6 +80,20 @@ class Library:
     def keep_reproduction(self, model_id: str, evidence: Mapping[str, Any]) -> None:
         document = {"schema_version": SCHEMA_VERSION, "model_id": model_id, "evidence": dict(evidence)}
         write_json(self.folder / model_id / REPRODUCTION, document)
+
+
+@contextmanager
+def measured(children: Nursery) -> Iterator[dict[str, float | None]]:
+    """What the block costs, filled in at its end: `seconds`, and `cpu_seconds` of this process and of those that it has started
+    and that have ended."""
+
+    def spent() -> float:
+        return sum(os.times()[:4]) + children.used.cpu_seconds
+
+    cost: dict[str, float | None] = {}
+    began, before = time.monotonic(), spent()
+    yield cost
+    cost |= {"seconds": round(time.monotonic() - began, 3), "cpu_seconds": round(spent() - before, 3)}
 
 
 def _link(source: Path, target: Path) -> None:

@@ -1,11 +1,14 @@
-"""When in a day something happens: files land once their day is over, schedules at their own times, sensors look after each."""
+"""Virtual time, and when in a day something happens: files land once their day is over, schedules at their own times, sensors look after each."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
+
+from mtac_assets.spec.clock import CLOCK_VARIABLE
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -55,3 +58,8 @@ def times(schedule: dg.ScheduleDefinition, day: date) -> Sequence[datetime]:
             break
         found.append(at.astimezone(UTC))
     return found
+
+
+def set_time(moment: datetime) -> None:
+    """It is `moment` now, here and in every process that is started from here."""
+    os.environ[CLOCK_VARIABLE] = moment.isoformat()

@@ -6,12 +6,11 @@ done what was done. Time is the moment that is played, also in every process tha
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +21,8 @@ from mtac_assets.orchestration.line import run_line
 from mtac_assets.orchestration.replay.champions import ACTOR, ask_for_promotions
 from mtac_assets.orchestration.replay.daemon import Daemon
 from mtac_assets.orchestration.replay.landing import Landing, keys_until
-from mtac_assets.orchestration.replay.library import Library
-from mtac_assets.orchestration.replay.moments import moments
+from mtac_assets.orchestration.replay.library import Library, measured
+from mtac_assets.orchestration.replay.moments import moments, set_time
 from mtac_assets.orchestration.triggers.sources import newest_trainable
 from mtac_assets.orchestration.triggers.tags import ACTOR_TAG, SUBJECT_TAG
 from mtac_assets.provenance import ledger
@@ -31,7 +30,6 @@ from mtac_assets.provenance.document import read_object
 from mtac_assets.provenance.files import write_json
 from mtac_assets.provenance.identity import declare
 from mtac_assets.spec import clock
-from mtac_assets.spec.clock import CLOCK_VARIABLE
 from mtac_assets.spec.errors import MtacError
 from mtac_assets.spec.load import load_dataset
 
@@ -141,30 +139,23 @@ class Player:
 
     def _train(self, model_id: str, start: Callable[[], None]) -> None:
         """Start a line that is to end in `model_id`, and ask for the promotion of what it made."""
-        lent = self.library.lend(self.project, model_id)
-        before = self._packs()
-        began, cpu = time.monotonic(), self._cpu_seconds()
-        start()
-        cost = {"seconds": round(time.monotonic() - began, 3), "cpu_seconds": round(self._cpu_seconds() - cpu, 3)}
-        self.position.seconds["trainings"] += cost["seconds"]
-        for made in self._packs() - before:
-            self.library.take(self.project, made, cost)
-        if model_id in before and not lent:
-            # An interruption cut this training off from its bookkeeping: it has no cost that could be told.
-            self.library.take(self.project, model_id, dict.fromkeys(cost))
-        self.tell(clock.today(), f"{model_id} {'taken over' if lent else 'trained'}, {cost['seconds']:.1f} s")
+        began = time.monotonic()
+        with self.library.alone(model_id, wait=True):
+            lent = self.library.lend(self.project, model_id)
+            before = self._packs()
+            with measured(self.children) as cost:
+                start()
+            for made in self._packs() - before:
+                self.library.take(self.project, made, cost)
+            if model_id in before and not lent:
+                # An interruption cut this training off from its bookkeeping: it has no cost that could be told.
+                self.library.take(self.project, model_id, dict.fromkeys(cost))
+        took = time.monotonic() - began
+        self.position.seconds["trainings"] += took
+        self.tell(clock.today(), f"{model_id} {'taken over' if lent else 'trained'}, {took:.1f} s")
         began = time.monotonic()
         ask_for_promotions(self.project, self.instance, self.repository, self.recipe, self.library)
         self.position.seconds["decisions"] += time.monotonic() - began
 
     def _packs(self) -> set[str]:
         return {path.parent.name for path in self.project.state.models.glob(f"{self.recipe}-*/pack.json")}
-
-    def _cpu_seconds(self) -> float:
-        """Of this process, and of those that it has started and that have ended."""
-        return sum(os.times()[:4]) + self.children.cpu_seconds
-
-
-def set_time(moment: datetime) -> None:
-    """It is `moment` now, here and in every process that is started from here."""
-    os.environ[CLOCK_VARIABLE] = moment.isoformat()

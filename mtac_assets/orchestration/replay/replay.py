@@ -6,8 +6,10 @@ import fcntl
 import json
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from mtac_assets.orchestration.replay.landing import Landing, gather
 from mtac_assets.orchestration.replay.policies import Policy
-from mtac_assets.orchestration.replay.surroundings import make_checkout, run_in, source_of
+from mtac_assets.orchestration.replay.surroundings import AHEAD, make_checkout, run_in, source_of
 from mtac_assets.provenance.digest import digest_json
 from mtac_assets.provenance.document import read_object
 from mtac_assets.provenance.files import read_json, write_atomic, write_json
@@ -69,8 +71,37 @@ def set_stage(project: Project, recipe: str, first: date, last: date, policies: 
     return Stage(project, checked.name, first, last, folder, source, landings)
 
 
-def play(stage: Stage, policy: Policy, echo: Echo) -> None:
-    """Play one policy to its end, or on from where it was interrupted, and write its account. Raises MtacError with the player's findings."""
+def play_all(stage: Stage, policies: Sequence[Policy], echo: Echo) -> None:
+    """Play each policy to its end, or on from where it was interrupted, and write its account. Those with a schedule come first, one
+    after the other: each keeps two cores busy. The others then take over what they have trained, a policy a core.
+
+    Raises MtacError with the findings of the first that fails; the others are ended then, and go on where they were next time.
+    """
+    ahead = [policy for policy in policies if _scheduled(stage, policy)]
+    running: list[subprocess.Popen[str]] = []
+    try:
+        for policy in ahead:
+            _play(stage, policy, echo, running, forerunner=(os.cpu_count() or 1) > 1)
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            try:
+                rest = [policy for policy in policies if policy not in ahead]
+                for done in [pool.submit(_play, stage, policy, echo, running, forerunner=False) for policy in rest]:
+                    done.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                _end(running)
+                raise
+    finally:
+        _end(running)
+
+
+def _scheduled(stage: Stage, policy: Policy) -> bool:
+    """Whether the calendar says when this policy trains."""
+    triggers = check_recipe(stage.project, stage.recipe).triggers.model_dump(mode="json")
+    return check_recipe(stage.project, stage.recipe, policy.overrides(triggers)).triggers.schedule is not None
+
+
+def _play(stage: Stage, policy: Policy, echo: Echo, running: list[subprocess.Popen[str]], *, forerunner: bool) -> None:
     place = stage.folder / "policies" / policy.name
     order = {
         "schema_version": 1,
@@ -99,29 +130,55 @@ def play(stage: Stage, policy: Policy, echo: Echo) -> None:
         return
     place.mkdir(parents=True, exist_ok=True)
     with _alone(place):
-        _play(stage, policy, place, order, echo)
+        _begin(stage, policy, place, order, echo, running, forerunner=forerunner)
 
 
-def _play(stage: Stage, policy: Policy, place: Path, order: Mapping[str, Any], echo: Echo) -> None:
+def _begin(
+    stage: Stage,
+    policy: Policy,
+    place: Path,
+    order: Mapping[str, Any],
+    echo: Echo,
+    running: list[subprocess.Popen[str]],
+    *,
+    forerunner: bool,
+) -> None:
     write_json(place / "policy.json", {"schema_version": 1, "digest": _digest(policy), **policy.document()})
-    root = make_checkout(stage.project, stage.source, stage.recipe, policy, stage.landings, place / "checkout")
+
+    def checkout(name: str) -> Path:
+        return make_checkout(stage.project, stage.source, stage.recipe, policy, stage.landings, place / name)
+
+    root = checkout("checkout")
     write_json(place / "order.json", order)
     (place / "errors.json").unlink(missing_ok=True)
-    child = run_in(root, [PLAYER, str(place / "order.json")], place / "log.txt")
+    command = [PLAYER, str(place / "order.json")]
+    started = [run_in(root, command, place / "log.txt")]
+    running += started
+    child = started[0]
     write_atomic(place / "player.pid", f"{child.pid}\n".encode())
     try:
+        if forerunner:
+            started.append(run_in(checkout("ahead"), [*command, AHEAD], place / "ahead.txt"))
+            running.append(started[1])
         assert child.stdout is not None
         for line in child.stdout:
             said = json.loads(line)
             if said["says"] or said["day"].endswith("-01"):
                 echo(f"{policy.name}  {said['day']}  {said['says']}".rstrip())
         code = child.wait()
-    except BaseException:
-        os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
-        raise
+    finally:
+        _end(started)
     if code != 0:
         raise _failure(place, code)
+
+
+def _end(started: Sequence[subprocess.Popen[str]]) -> None:
+    """End these processes with all that they have started; those that have ended already are only waited for."""
+    for each in started:
+        if each.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(each.pid, signal.SIGKILL)
+        each.wait()
 
 
 def _digest(policy: Policy) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from mtac_assets.evaluation.page import yaml_text
 from mtac_assets.provenance import closure
-from mtac_assets.provenance.files import write_atomic
+from mtac_assets.provenance.files import UNSYNCED_VARIABLE, write_atomic
 from mtac_assets.provenance.git import Repository
 from mtac_assets.provenance.snapshot import private_index, take_snapshot
 from mtac_assets.spec import overrides, yaml
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 BRANCH = "refs/heads/replay"
 SETTLE_SECONDS = 5.0
+AHEAD = "--ahead"  # option of `python -m mtac_assets.orchestration.replay`
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def make_checkout(
     unfinished.parent.mkdir(parents=True, exist_ok=True)
     repository.run("clone", "--quiet", "--shared", "--no-checkout", "--no-tags", str(repository.top), str(unfinished))
     clone = Repository.at(unfinished)
+    clone.run("config", "core.fsync", "none")
     clone.run("read-tree", source.tree)
     clone.run("checkout-index", "--all", "--force")
     inside = unfinished / repository.prefix
@@ -85,9 +87,10 @@ def make_checkout(
 
 
 def variables() -> dict[str, str]:
-    """The environment of a process that plays in a checkout: nothing that would lead it to the user's state."""
-    dropped = {STATE_VARIABLE, CLOCK_VARIABLE, "DAGSTER_HOME"}
-    return {name: value for name, value in os.environ.items() if name not in dropped}
+    """The environment of a process that plays in a checkout: nothing that would lead it to the user's state. It starts thousands
+    of others, so what they compile is kept, and nothing waits for the disk: all of it can be played again."""
+    dropped = {STATE_VARIABLE, CLOCK_VARIABLE, "DAGSTER_HOME", "PYTHONDONTWRITEBYTECODE"}
+    return {name: value for name, value in os.environ.items() if name not in dropped} | {UNSYNCED_VARIABLE: "1"}
 
 
 def _change(project: Project, root: Path, recipe: str, policy: Policy, landings: Sequence[Landing]) -> list[Path]:

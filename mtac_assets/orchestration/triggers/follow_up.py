@@ -82,7 +82,7 @@ def feature_states(place: RecipePlace) -> tuple[tuple[str, ...], dict[str, str]]
     """Days whose features are in step with the data, and those of `stale_features`. A day that looks back on a missing one is
     neither: it waits for that."""
     from mtac_assets.data.partitions import present
-    from mtac_assets.provenance.document import read_object
+    from mtac_assets.provenance.document import known_object
     from mtac_assets.provenance.keys import feature_keys
 
     project = place.project
@@ -91,7 +91,7 @@ def feature_states(place: RecipePlace) -> tuple[tuple[str, ...], dict[str, str]]
     ready: list[str] = []
     wanted: dict[str, str] = {}
     for day, key in feature_keys(project, load_any(project, place.name), days).items():
-        stored = read_object(folder / f"{day}.json")
+        stored = known_object(folder / f"{day}.json")
         if stored is not None and stored.get("key") == key:
             ready.append(day)
         else:

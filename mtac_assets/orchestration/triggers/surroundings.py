@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtac_assets.provenance.files import FileState
-from mtac_assets.provenance.memory import RACY_NS
+from mtac_assets.provenance.files import RACY_NS, FileState
 
 if TYPE_CHECKING:
     from mtac_assets.spec.project import Project

@@ -63,3 +63,15 @@ def test_a_rebuild_is_evidence_once_it_was_made(trained: Project, tmp_path: Path
     assert library.reproduction(MODEL) is None
     library.keep_reproduction(MODEL, {"verdict": "identical", "segments": "whole"})
     assert library.reproduction(MODEL) == {"verdict": "identical", "segments": "whole"}
+
+
+def test_a_model_is_trained_by_one_process_at_a_time(tmp_path: Path) -> None:
+    library = Library(tmp_path / "library")
+    with library.alone(MODEL, wait=True) as mine:
+        assert mine
+        with Library(tmp_path / "library").alone(MODEL, wait=False) as other:
+            assert not other
+        with library.alone("floods-ffffffffffff", wait=False) as another:
+            assert another
+    with library.alone(MODEL, wait=False) as again:
+        assert again
