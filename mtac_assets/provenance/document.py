@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
 from mtac_assets.provenance.files import RACY_NS, FileState
+
+KEPT = 4096  # documents of some ten kilobytes each, in a process that may watch tens of thousands
 
 
 def parse_object(data: bytes | str) -> dict[str, Any] | None:
@@ -21,30 +23,22 @@ def parse_object(data: bytes | str) -> dict[str, Any] | None:
     return cast("dict[str, Any]", value) if isinstance(value, dict) else None
 
 
-@dataclass(frozen=True)
-class _Parsed:
-    state: FileState
-    document: dict[str, Any] | None
-
-
-_parsed: dict[str, _Parsed] = {}
-
-
 def known_object(path: Path) -> Mapping[str, Any] | None:
     """As `read_object`, parsed once for each state of the file: for documents that are replaced by renaming, and that a sensor asks
     about at every tick. Whoever gets it must not change it."""
     try:
         state = FileState.of(path)
     except FileNotFoundError:
-        _parsed.pop(str(path), None)
         return None
-    kept = _parsed.get(str(path))
-    if kept is not None and kept.state == state:
-        return kept.document
-    document = read_object(path)
-    if time.time_ns() - state.mtime_ns >= RACY_NS:  # one written later than that might look the same
-        _parsed[str(path)] = _Parsed(state, document)
-    return document
+    if time.time_ns() - state.mtime_ns < RACY_NS:  # one written just after it might look the same
+        return read_object(path)
+    return _known(path, state)
+
+
+@lru_cache(maxsize=KEPT)
+def _known(path: Path, state: FileState) -> dict[str, Any] | None:
+    """The document that `path` holds in this state; `state` is what it is remembered by."""
+    return read_object(path)
 
 
 def read_object(path: Path) -> dict[str, Any] | None:

@@ -18,8 +18,8 @@ from typing import Any
 
 TEMPORARY_PREFIX = ".tmp-"
 UNSYNCED_VARIABLE = "MTAC_UNSYNCED"
-"""Set to 1 by a replay for its own processes: all that they write can be made again. Killing them loses nothing by it; a machine
-that loses its power may lose the replay."""
+"""A folder, set by a replay for its own processes: what they write in it can be made again, and is not synced. Killing them loses
+nothing by it; a machine that loses its power may lose the replay. Everything outside that folder is synced as ever."""
 # A file written this recently could change again without its modification time moving; its state proves nothing yet.
 RACY_NS = 2_000_000_000
 _SYNCS = 16
@@ -53,7 +53,8 @@ def fsync_file(path: Path) -> None:
 
 
 def _fsync(path: Path) -> None:
-    if os.environ.get(UNSYNCED_VARIABLE) == "1":
+    unsynced = os.environ.get(UNSYNCED_VARIABLE)
+    if unsynced and path.is_relative_to(unsynced):
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:

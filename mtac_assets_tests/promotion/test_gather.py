@@ -31,6 +31,17 @@ def compared_by_champion(line: Line) -> None:
     path.write_text(path.read_text().replace("gates:\n", "gates:\n  champion: {metric: log_loss, alpha: 0.05}\n"))
 
 
+def compared(line: Line, first: str, message: str) -> tuple[str, dict[str, Any]]:
+    """Commit what was changed, train on it and let a person ask for the model: its id, and the verdict against `first`."""
+    line.git("commit", "-qam", message)
+    second = line.mtac("run", "floods", "--as-of", LATER)["model_id"]
+    line.rebuilt(second)
+    decision = line.mtac("promote", second, "--by", "ada", "--reason", message, code=1)
+    verdict = next(one for one in decision["verdicts"] if one["gate"] == "champion:log_loss")
+    assert (verdict["evidence"]["champion"], verdict["evidence"]["rows"]) == (first, 2 * 120)
+    return second, verdict
+
+
 def by_hand(line: Line, model_id: str, sign: int) -> np.ndarray:
     """The model's scores of the test days' own CSV files, with the feature written out here: sorted, float64 [N]."""
     rows = pd.concat([pd.read_csv(line.root / "incoming" / f"tides-{day}.csv") for day in TEST_DAYS])
@@ -49,13 +60,7 @@ def test_a_challenger_with_other_feature_code_is_compared_each_model_by_its_own(
     assert PLAIN in features.read_text()
     features.write_text(features.read_text().replace(PLAIN, TURNED))
     compared_by_champion(line)
-    line.git("commit", "-qam", "Turn the level round")
-    second = line.mtac("run", "floods", "--as-of", LATER)["model_id"]
-    line.rebuilt(second)
-
-    decision = line.mtac("promote", second, "--by", "ada", "--reason", "turned", code=1)
-    verdict = next(one for one in decision["verdicts"] if one["gate"] == "champion:log_loss")
-    assert (verdict["evidence"]["champion"], verdict["evidence"]["rows"]) == (first, 2 * 120)
+    second, verdict = compared(line, first, "Turn the level round")
     assert not verdict["passed"]
     assert "too few" in verdict["evidence"]["reason"], "the days are too few to tell, and nothing else is amiss"
 
@@ -77,13 +82,7 @@ def test_a_challenger_and_a_champion_of_the_same_code_are_scored_by_one_process(
     first = model["model_id"]
     crown(line, first)
     compared_by_champion(line)
-    line.git("commit", "-qam", "Ask for a comparison")
-    second = line.mtac("run", "floods", "--as-of", LATER)["model_id"]
-    line.rebuilt(second)
-
-    decision = line.mtac("promote", second, "--by", "ada", "--reason", "later", code=1)
-    verdict = next(one for one in decision["verdicts"] if one["gate"] == "champion:log_loss")
-    assert (verdict["evidence"]["champion"], verdict["evidence"]["rows"]) == (first, 2 * 120)
+    second, _ = compared(line, first, "Ask for a comparison")
     decisions = line.project.state.reports / "decisions"
     assert [path.name for path in decisions.iterdir() if "champion" in path.name] == []
     scores = open_report(decisions / second).scores()

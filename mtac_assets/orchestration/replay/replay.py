@@ -1,4 +1,4 @@
-"""A whole replay: surroundings for each policy, one policy played after the other, and the document of what came out."""
+"""A whole replay: surroundings for each policy, the processes that play them, and the document of what came out."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import json
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -78,21 +79,45 @@ def play_all(stage: Stage, policies: Sequence[Policy], echo: Echo) -> None:
     Raises MtacError with the findings of the first that fails; the others are ended then, and go on where they were next time.
     """
     ahead = [policy for policy in policies if _scheduled(stage, policy)]
-    running: list[subprocess.Popen[str]] = []
-    try:
-        for policy in ahead:
-            _play(stage, policy, echo, running, forerunner=(os.cpu_count() or 1) > 1)
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            try:
-                rest = [policy for policy in policies if policy not in ahead]
-                for done in [pool.submit(_play, stage, policy, echo, running, forerunner=False) for policy in rest]:
-                    done.result()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                _end(running)
-                raise
-    finally:
-        _end(running)
+    rest = [policy for policy in policies if policy not in ahead]
+    cores = os.cpu_count() or 1
+    processes = _Processes()
+    with ThreadPoolExecutor(cores) as pool:
+        try:
+            for policy in ahead:
+                _play(stage, policy, echo, processes, forerunner=cores > 1)
+            playing = [pool.submit(_play, stage, policy, echo, processes, forerunner=False) for policy in rest]
+            for done in as_completed(playing):
+                done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        finally:
+            processes.end()
+
+
+class _Processes:
+    """The processes of one replay, each with a session of its own. Safe between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._started: list[subprocess.Popen[str]] = []
+        self._ended = False
+
+    def start(self, root: Path, arguments: Sequence[str], log: Path, replays: Path) -> subprocess.Popen[str]:
+        """As `run_in`. Raises CancelledError after `end`."""
+        with self._lock:
+            if self._ended:
+                raise CancelledError
+            process = run_in(root, arguments, log, replays)
+            self._started.append(process)
+            return process
+
+    def end(self) -> None:
+        """End all that was started, and start nothing any more."""
+        with self._lock:
+            self._ended = True
+            _end(self._started)
 
 
 def _scheduled(stage: Stage, policy: Policy) -> bool:
@@ -101,7 +126,7 @@ def _scheduled(stage: Stage, policy: Policy) -> bool:
     return check_recipe(stage.project, stage.recipe, policy.overrides(triggers)).triggers.schedule is not None
 
 
-def _play(stage: Stage, policy: Policy, echo: Echo, running: list[subprocess.Popen[str]], *, forerunner: bool) -> None:
+def _play(stage: Stage, policy: Policy, echo: Echo, processes: _Processes, *, forerunner: bool) -> None:
     place = stage.folder / "policies" / policy.name
     order = {
         "schema_version": 1,
@@ -130,7 +155,7 @@ def _play(stage: Stage, policy: Policy, echo: Echo, running: list[subprocess.Pop
         return
     place.mkdir(parents=True, exist_ok=True)
     with _alone(place):
-        _begin(stage, policy, place, order, echo, running, forerunner=forerunner)
+        _begin(stage, policy, place, order, echo, processes, forerunner=forerunner)
 
 
 def _begin(
@@ -139,7 +164,7 @@ def _begin(
     place: Path,
     order: Mapping[str, Any],
     echo: Echo,
-    running: list[subprocess.Popen[str]],
+    processes: _Processes,
     *,
     forerunner: bool,
 ) -> None:
@@ -151,15 +176,13 @@ def _begin(
     root = checkout("checkout")
     write_json(place / "order.json", order)
     (place / "errors.json").unlink(missing_ok=True)
-    command = [PLAYER, str(place / "order.json")]
-    started = [run_in(root, command, place / "log.txt")]
-    running += started
-    child = started[0]
+    command, replays = [PLAYER, str(place / "order.json")], stage.project.state.replays
+    child = processes.start(root, command, place / "log.txt", replays)
+    started = [child]
     write_atomic(place / "player.pid", f"{child.pid}\n".encode())
     try:
         if forerunner:
-            started.append(run_in(checkout("ahead"), [*command, AHEAD], place / "ahead.txt"))
-            running.append(started[1])
+            started.append(processes.start(checkout("ahead"), [*command, AHEAD], place / "ahead.txt", replays))
         assert child.stdout is not None
         for line in child.stdout:
             said = json.loads(line)

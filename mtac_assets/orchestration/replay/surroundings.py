@@ -86,11 +86,12 @@ def make_checkout(
     return root
 
 
-def variables() -> dict[str, str]:
-    """The environment of a process that plays in a checkout: nothing that would lead it to the user's state. It starts thousands
-    of others, so what they compile is kept, and nothing waits for the disk: all of it can be played again."""
+def variables(replays: Path) -> dict[str, str]:
+    """The environment of a process that plays in a checkout under `replays`: nothing that would lead it to the user's state. It
+    starts thousands of others, so what they compile is kept, and what they write there waits for no disk: it can be played again."""
     dropped = {STATE_VARIABLE, CLOCK_VARIABLE, "DAGSTER_HOME", "PYTHONDONTWRITEBYTECODE"}
-    return {name: value for name, value in os.environ.items() if name not in dropped} | {UNSYNCED_VARIABLE: "1"}
+    kept = {name: value for name, value in os.environ.items() if name not in dropped}
+    return kept | {UNSYNCED_VARIABLE: str(replays)}
 
 
 def _change(project: Project, root: Path, recipe: str, policy: Policy, landings: Sequence[Landing]) -> list[Path]:
@@ -130,13 +131,13 @@ def _write(path: Path, document: Mapping[str, Any]) -> None:
     write_atomic(path, yaml_text(document).encode())
 
 
-def run_in(root: Path, arguments: Sequence[str], log: Path) -> subprocess.Popen[str]:
-    """`python -m ARGUMENTS` by the checkout's own code; standard output is ours to read, standard error goes to `log`."""
+def run_in(root: Path, arguments: Sequence[str], log: Path, replays: Path) -> subprocess.Popen[str]:
+    """`python -m ARGUMENTS` by the code of a checkout under `replays`; standard output is ours to read, standard error goes to `log`."""
     with log.open("ab") as stream:
         return subprocess.Popen(
             [sys.executable, "-m", *arguments],
             cwd=root,
-            env=variables(),
+            env=variables(replays),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stream,

@@ -68,7 +68,7 @@ def test_the_users_working_tree_and_references_stay_as_they_are(checkout: Projec
     assert not git(project.root, "diff", "--cached", "--name-only")
 
 
-def test_no_variable_leads_back_to_the_users_state(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_variable_leads_back_to_the_users_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("MTAC_STATE", "MTAC_CLOCK", "DAGSTER_HOME"):
         monkeypatch.setenv(name, "/somewhere")
-        assert name not in variables()
+        assert name not in variables(tmp_path)

@@ -28,7 +28,9 @@ from mtac_assets_tests.tides import make_project, write_day
 pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(600)]
 TIDES = "tides"
 ATTEMPTS = 3
-ARRIVAL = f"arrival: {{active: true, every_seconds: 1, settle_seconds: 1, attempts: {ATTEMPTS}, backoff_minutes: 0.05}}\n"
+ARRIVAL = (
+    f"arrival: {{active: true, every_seconds: 1, settle_seconds: 1, attempts: {ATTEMPTS}, backoff_minutes: 0.05}}\n"
+)
 
 
 @pytest.fixture
