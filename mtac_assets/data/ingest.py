@@ -7,7 +7,6 @@ Does not belong here: DVC (see `versioning`), and what would have to be ingested
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from mtac_assets.data.readers.local import Source, SourceError
 from mtac_assets.data.readers.sources import read_blocks
 from mtac_assets.data.readers.state import source_state
 from mtac_assets.data.seen_sources import SeenSources
+from mtac_assets.provenance.turns import turn
 from mtac_assets.spec.dataset import Dataset
 from mtac_assets.spec.errors import Finding, MtacError
 
@@ -171,14 +171,13 @@ def _alone(project: Project, dataset: str) -> Iterator[None]:
     """One ingest of a dataset at a time; a second one waits, and then finds everything unchanged."""
     path: Path = project.state.locks / f"ingest-{dataset}.lock"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         (project.state.data / dataset).mkdir(parents=True, exist_ok=True)
-        stream = path.open("a")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
     except OSError as error:
         raise IngestError(
             Finding(f"cannot be written: {os.strerror(error.errno or 0)}", str(error.filename), "a folder to write to",
                     "correct its permissions, or `state` in the environment's file")
         ) from None  # fmt: skip
-    with stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+    with turn(path):
         yield

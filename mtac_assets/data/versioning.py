@@ -11,7 +11,6 @@ enters the cache in a pull. Does not belong here: single objects of models (see 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,6 +28,7 @@ from mtac_assets.data.versioning_project import DvcFailure, configure, open_proj
 from mtac_assets.provenance.digest import sha256_file
 from mtac_assets.provenance.files import AtomicBatch, atomic_path, read_json, write_json
 from mtac_assets.provenance.store import Pointer, Store, StoreError, md5_file, public_url, remote_url
+from mtac_assets.provenance.turns import turn
 from mtac_assets.spec.dataset import Dataset
 from mtac_assets.spec.errors import Finding, MtacError, raise_all
 
@@ -337,8 +337,5 @@ class _Pushed:
 @contextmanager
 def _alone(project: Project) -> Iterator[None]:
     """DVC refuses a second user of its project; here the second one waits."""
-    path = project.state.locks / "dvc.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+    with turn(project.state.locks / "dvc.lock"):
         yield

@@ -6,13 +6,13 @@ the right schema is `home_check`'s and `postgres_check`'s matter.
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtac_assets.provenance.files import write_atomic
+from mtac_assets.provenance.turns import turn
 from mtac_assets.services.database import asked, connected, url
 
 if TYPE_CHECKING:
@@ -60,8 +60,7 @@ def create(project: Project, fill: Callable[[], None]) -> None:
 
     if complete_here():
         return
-    with (home / "create.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with turn(home / "create.lock"):
         if complete_here():
             return
         made.unlink(missing_ok=True)

@@ -19,10 +19,13 @@ from mtac_assets.promotion.verdict import Verdict
 from mtac_assets.provenance import ledger, ledger_check, signatures
 from mtac_assets.provenance.git import Repository
 from mtac_assets.provenance.ledger import Entry, LedgerMoved
+from mtac_assets.provenance.turns import turn
 from mtac_assets.spec import clock
 from mtac_assets.spec.errors import raise_all
 from mtac_assets.spec.project import Project
 from mtac_assets.tracking.errors import TrackingError
+
+TURN_SECONDS = 120.0  # a few judgements
 
 
 @dataclass(frozen=True)
@@ -80,9 +83,37 @@ def write(
 
     A Decision that stands already, or None where there is nothing to decide, comes back as it is. Raises PromotionFrozen
     where the ledger does not verify: it decides nothing.
+
+    Decisions of one machine are made one after the other: of several at once, all but one would judge in vain. That is a courtesy
+    alone, and where a turn does not come, one goes on: whether a decision still holds is the ledger's to say.
     """
-    environment = project.environment.name
     require_sound_ledger(project)
+    with turn(project.state.locks / f"decision-{project.environment.name}.lock", TURN_SECONDS):
+        written = _write(project, recipe, decide, echo)
+    if not isinstance(written, _Written):
+        return written
+    draft, entry = written.draft, written.entry
+    promoted = draft.kind in ledger.CHAMPION_KINDS
+    warnings = (*_late(project, written.head, entry), *(follow(project, recipe) if promoted else ()))
+    return Decision(draft.model_id, recipe, promoted, draft.previous, draft.verdicts, entry, warnings)
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A draft as it was written: on the ledger's `head`, as `entry`."""
+
+    draft: Draft
+    head: str
+    entry: Entry
+
+
+def _write(
+    project: Project,
+    recipe: str,
+    decide: Callable[[list[Entry]], Draft | Decision | None],
+    echo: Callable[[str], None],
+) -> _Written | Decision | None:
+    environment = project.environment.name
     while True:
         head = ledger.head(project, environment)
         draft = decide(ledger.history(project, environment, recipe))
@@ -103,9 +134,7 @@ def write(
         except LedgerMoved:
             echo("another decision was written meanwhile; judging again")
             continue
-        promoted = draft.kind in ledger.CHAMPION_KINDS
-        warnings = (*_late(project, head, entry), *(follow(project, recipe) if promoted else ()))
-        return Decision(draft.model_id, recipe, promoted, draft.previous, draft.verdicts, entry, warnings)
+        return _Written(draft, head, entry)
 
 
 def _late(project: Project, before: str, entry: Entry) -> tuple[str, ...]:

@@ -3,6 +3,9 @@
 The ledger is written first; everything here may be repeated until MLflow agrees. A transition that MLflow has been told
 of is marked on the version's tags with its sequence number. That tells a crash between ledger and alias (the mark is
 missing: complete it) from an alias moved by hand (the mark is there: report, and restore or freeze).
+
+Several processes decide at once, so one of them tells MLflow at a time, and nobody is accused by a ledger that has moved on since
+it was read: what another process's decision moved was moved by no hand.
 """
 
 from __future__ import annotations
@@ -11,16 +14,19 @@ from dataclasses import dataclass
 
 from mtac_assets.promotion.errors import PromotionFrozen
 from mtac_assets.provenance import ledger
-from mtac_assets.provenance.ledger import Entry
+from mtac_assets.provenance.ledger import Entry, LedgerMoved
+from mtac_assets.provenance.turns import turn
 from mtac_assets.spec.errors import Finding
 from mtac_assets.spec.project import Project
 from mtac_assets.tracking import registry
+from mtac_assets.tracking.errors import Unreachable
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 ARCHIVED = "archived"
 APPLIED_TAG = "mtac.ledger_sequence"
 STATUS_TAG = "mtac.status"
+TURN_SECONDS = 30.0  # some requests to MLflow
 
 
 @dataclass(frozen=True)
@@ -45,8 +51,31 @@ def settle(project: Project, recipe: str) -> list[Moved]:
     """Make MLflow agree with the ledger about one recipe; returns the aliases that somebody had moved by hand.
 
     A hand-moved alias is recorded in the ledger and put back, or, where the environment says `freeze`, recorded and left,
-    and PromotionFrozen is raised. Raises tracking's Unreachable where MLflow does not answer.
+    and PromotionFrozen is raised. Raises tracking's Unreachable where MLflow does not answer, or another process is at it.
     """
+    environment = project.environment.name
+    with turn(project.state.locks / f"mlflow-{environment}-{recipe}.lock", TURN_SECONDS) as ours:
+        if not ours:
+            raise Unreachable(
+                Finding(
+                    f"another process has been telling MLflow of {recipe} for {TURN_SECONDS:g} s",
+                    str(project.state.locks),
+                    "one process at a time",
+                    "nothing is lost: the next mtac command that writes tells it",
+                )
+            )
+        while True:
+            head = ledger.head(project, environment)
+            try:
+                moved = _settle(project, recipe, head)
+            except LedgerMoved:
+                continue
+            if moved or ledger.head(project, environment) == head:  # what was written meanwhile is told as well
+                return moved
+
+
+def _settle(project: Project, recipe: str, head: str) -> list[Moved]:
+    """As `settle`, by the ledger up to `head`. Raises LedgerMoved where an alias would be called moved by hand, and it has moved on."""
     environment = project.environment.name
     entries = ledger.history(project, environment, recipe)
     champion = ledger.champion(entries, recipe)
@@ -63,7 +92,7 @@ def settle(project: Project, recipe: str) -> list[Moved]:
         if entry is None or _applied(project, recipe, entry):
             moved.append(Moved(recipe, alias, expected, found))
     if moved:
-        _record(project, moved)
+        _record(project, moved, head)
         if project.environment.promotion.moved_alias == "freeze":
             raise PromotionFrozen(*(one.finding() for one in moved))
     wanted = {CHAMPION: champion, CHALLENGER: challenger}
@@ -116,8 +145,9 @@ def _apply(
             registry.register(project, recipe, entry.model_id, {APPLIED_TAG: str(entry.sequence)})
 
 
-def _record(project: Project, moved: list[Moved]) -> None:
-    for one in moved:
+def _record(project: Project, moved: list[Moved], head: str) -> None:
+    """`head`: what was read before MLflow was asked. Raises LedgerMoved, and records nothing, where the ledger has moved on since."""
+    for number, one in enumerate(moved):
         ledger.append(
             project,
             project.environment.name,
@@ -132,4 +162,5 @@ def _record(project: Project, moved: list[Moved]) -> None:
                 "found": one.found,
                 "action": project.environment.promotion.moved_alias,
             },
+            expect=head if number == 0 else None,
         )

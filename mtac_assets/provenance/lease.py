@@ -9,25 +9,23 @@ commit keeps the lock, and whoever asks is told so.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from mtac_assets.provenance.beside import Enough, beside
 from mtac_assets.provenance.files import read_json, write_json
+from mtac_assets.provenance.turns import turn
 from mtac_assets.spec import clock
 from mtac_assets.spec.errors import Finding, MtacError
 
 DEFAULT_TTL = timedelta(seconds=120)
 WAIT_SECONDS = 10.0  # most commits take less; whoever asks during a longer one is refused, as by any holder at work
-POLL_SECONDS = 0.02
 
 
 class LeaseHeld(MtacError):
@@ -113,32 +111,19 @@ def acquire(path: Path, *, ttl: timedelta = DEFAULT_TTL) -> Lease:
 @contextmanager
 def _locked(path: Path) -> Generator[None]:
     """The lock of the lease at `path`. LeaseHeld where another worker keeps it for longer than a commit takes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(path.name + ".lock").open("a") as stream:
-        deadline = time.monotonic() + WAIT_SECONDS
-        while not taken(stream):
-            if time.monotonic() > deadline:
-                document = _read(path)
-                raise LeaseHeld(
-                    Finding(
-                        f"{document['holder'] if document else 'a worker'} has been in the middle of a commit for "
-                        f"{WAIT_SECONDS:g} s",
-                        str(path),
-                        "one worker a result",
-                        "wait for it; where that process was halted (SIGSTOP, a frozen container), let it go on or end it",
-                    )
+    with turn(path.with_name(path.name + ".lock"), WAIT_SECONDS) as ours:
+        if not ours:
+            document = _read(path)
+            raise LeaseHeld(
+                Finding(
+                    f"{document['holder'] if document else 'a worker'} has been in the middle of a commit for "
+                    f"{WAIT_SECONDS:g} s",
+                    str(path),
+                    "one worker a result",
+                    "wait for it; where that process was halted (SIGSTOP, a frozen container), let it go on or end it",
                 )
-            time.sleep(POLL_SECONDS)
+            )
         yield
-
-
-def taken(stream: TextIO) -> bool:
-    """Take the kernel's lock on an open file, which ends with it; False where another has it."""
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _read(path: Path) -> dict[str, Any] | None:

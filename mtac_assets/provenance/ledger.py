@@ -21,7 +21,7 @@ from mtac_assets.provenance.digest import digest_json
 from mtac_assets.provenance.document import parse_object
 from mtac_assets.provenance.files import json_bytes
 from mtac_assets.provenance.git import LEDGER, GitError, HasRoot, RefMoved, Repository, repository_of
-from mtac_assets.provenance.lease import taken
+from mtac_assets.provenance.turns import turn
 from mtac_assets.spec import clock
 from mtac_assets.spec.errors import Finding
 from mtac_assets.spec.project import Project
@@ -133,10 +133,7 @@ def _turn(repository: Repository, environment: str) -> Generator[None]:
     an entry is appended is the reference's to say, so where a turn does not come (its holder was halted), one goes on."""
     common = repository.git_dir / "commondir"  # a worktree names the repository that it shares references with
     folder = repository.git_dir / common.read_text().strip() if common.is_file() else repository.git_dir
-    with (folder / f"mtac-ledger-{environment}.lock").open("a") as stream:
-        until = time.monotonic() + _TURN_SECONDS
-        while not taken(stream) and time.monotonic() < until:
-            time.sleep(_LOOK_SECONDS)
+    with turn(folder / f"mtac-ledger-{environment}.lock", _TURN_SECONDS, look=_LOOK_SECONDS):
         yield
     time.sleep(5 * _LOOK_SECONDS)  # whoever waits looks meanwhile: else one that writes much would starve it
 

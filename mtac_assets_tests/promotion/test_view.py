@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import signal
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from mtac_assets.promotion.errors import PromotionFrozen
 from mtac_assets.provenance import ledger
 from mtac_assets.tracking import registry
 from mtac_assets.tracking.connection import connected
-from mtac_assets_tests.promotion.conftest import Line
+from mtac_assets_tests.promotion.conftest import VARIABLES, Line
 
 # The process kills itself at the moment named by its first argument; what it was to do follows.
 KILLED = """
@@ -143,6 +145,73 @@ def test_after_several_decisions_while_mlflow_was_away_every_former_champion_is_
         third: "champion",
     }
     assert registry.aliases(line.project, "floods") == {"champion": third}
+
+
+def test_an_alias_that_another_process_moves_by_its_decision_is_moved_by_no_hand(
+    line: Line, model: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It decides and tells MLflow between our look at the ledger and our look at MLflow, from a machine that shares no lock."""
+    first, second = model["model_id"], "floods-" + "1" * 12
+    crown(line, first)
+    assert view.settle(line.project, "floods") == []
+    looked: list[dict[str, str]] = []
+    look = registry.aliases
+
+    def aliases(*arguments: Any) -> dict[str, str]:
+        if not looked:
+            crown(line, second)
+            registry.register(line.project, "floods", second)
+            registry.set_alias(line.project, "floods", "champion", second)
+        looked.append(look(*arguments))
+        return looked[-1]
+
+    monkeypatch.setattr(registry, "aliases", aliases)
+    assert view.settle(line.project, "floods") == []
+    assert looked[0] == looked[-1] == {"champion": second}
+    assert line.kinds() == ["promote", "promote"], "nobody is accused"
+
+
+# A process that decides and tells MLflow, beside others. Its first look at MLflow takes seconds, for it loads the client.
+DECIDES = """
+import sys
+from mtac_assets.promotion import view
+from mtac_assets.provenance import ledger
+from mtac_assets.spec.project import find_project
+
+project, names = find_project(), sys.argv[2:]
+for name in names:
+    ledger.append(
+        project, "local", kind="promote", recipe="floods", model_id=name, actor=sys.argv[1], reason="good"
+    )
+    assert view.settle(project, "floods") == [], "somebody is accused"
+"""
+
+
+@pytest.mark.fault
+@pytest.mark.slow
+def test_four_who_decide_at_once_accuse_nobody_and_mlflow_ends_where_the_ledger_does(
+    line: Line, model: dict[str, Any]
+) -> None:
+    names = [model["model_id"], *("floods-" + digit * 12 for digit in "123")]
+    everyone = [
+        subprocess.Popen(
+            [sys.executable, "-c", DECIDES, f"writer {each}", *names[each:], *names[:each]],
+            cwd=line.root,
+            env=VARIABLES,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for each in range(4)
+    ]
+    while any(process.poll() is None for process in everyone):  # and one who starts commands that only follow
+        assert view.settle(line.project, "floods") == []
+    for process in everyone:
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
+    assert line.kinds() == ["promote"] * 16
+    champion = ledger.champion_at(line.project, "local", "floods")
+    assert champion is not None
+    assert registry.aliases(line.project, "floods") == {"champion": champion.model_id}
 
 
 def test_a_start_with_nothing_to_tell_does_not_ask_mlflow(line: Line, model: dict[str, Any]) -> None:

@@ -6,7 +6,6 @@ a pack taken over is, byte for byte, the one that would have been trained; its d
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import time
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from mtac_assets.provenance.document import read_object
 from mtac_assets.provenance.files import publish_folder, temporary_path, write_json
 from mtac_assets.provenance.intact import pack_problems
+from mtac_assets.provenance.turns import turn
 
 if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
@@ -38,14 +38,8 @@ class Library:
     def alone(self, model_id: str, *, wait: bool) -> Iterator[bool]:
         """Whoever trains a model does so within this block, so that nobody else trains it too. True where the block is alone;
         without `wait` it is False where another process is."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / f".{model_id}.lock").open("a") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
+        with turn(self.folder / f".{model_id}.lock", None if wait else 0.0) as ours:
+            yield ours
 
     def lend(self, project: Project, model_id: str) -> bool:
         """Put the model and its report into the state of `project`; False where it is not here. One that is there is kept."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
@@ -22,6 +21,7 @@ from mtac_assets.orchestration.replay.surroundings import AHEAD, make_checkout, 
 from mtac_assets.provenance.digest import digest_json
 from mtac_assets.provenance.document import read_object
 from mtac_assets.provenance.files import read_json, write_atomic, write_json
+from mtac_assets.provenance.turns import turn
 from mtac_assets.spec.errors import Finding, MtacError
 from mtac_assets.spec.load import check_recipe, load_dataset, load_recipe
 
@@ -211,15 +211,13 @@ def _digest(policy: Policy) -> str:
 @contextmanager
 def _alone(place: Path) -> Iterator[None]:
     """One process plays a policy at a time. Raises MtacError where another does."""
-    with (place / "player.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with turn(place / "player.lock", 0.0) as ours:
+        if not ours:
             raise MtacError(
                 Finding(
                     f"{place.name} is being played by another process", str(place), "one at a time", "wait for its end"
                 )
-            ) from None
+            )
         yield
 
 

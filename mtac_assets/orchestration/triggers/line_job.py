@@ -4,7 +4,6 @@ Its one step does what `mtac run` does, in runs of their own that the UI shows b
 starting it twice costs nothing.
 """
 
-import fcntl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
@@ -26,6 +25,7 @@ from mtac_assets.orchestration.triggers.tags import (
     TRIGGER_TAG,
     person_tags,
 )
+from mtac_assets.provenance.turns import turn
 from mtac_assets.spec.load import load_recipe
 
 if TYPE_CHECKING:
@@ -107,8 +107,5 @@ def _passed_on(tags: Mapping[str, str]) -> dict[str, str]:
 @contextmanager
 def _alone(project: "Project", recipe: str) -> Iterator[None]:
     """One line of a recipe at a time; a second one waits, and then finds everything up to date."""
-    path = project.state.locks / f"line-{recipe}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+    with turn(project.state.locks / f"line-{recipe}.lock"):
         yield
