@@ -8,7 +8,6 @@ Does not belong here: who is told and what is started (see `orchestration.trigge
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -22,7 +21,7 @@ from mtac_assets.data.readers.landing import Folder
 from mtac_assets.data.readers.local import WHOLE, file_name
 from mtac_assets.data.readers.state import source_state
 from mtac_assets.provenance.digest import digest_json
-from mtac_assets.provenance.files import RACY_NS, FileState
+from mtac_assets.provenance.files import FileState, settled
 from mtac_assets.spec import clock
 from mtac_assets.spec.dataset import DailyPartitions, Dataset, FilesSource
 
@@ -172,8 +171,8 @@ class Watch:
         Manifests and stamps are renamed into place, which moves the folder's own time.
         """
         data = self._project.state.data / self._dataset.name
-        states = [_state(data), *(FileState.of(path) for path in sorted(self._folder.glob("*.py")))]
-        if any(state is not None and time.time_ns() - state.mtime_ns < RACY_NS for state in states):
+        states = [FileState.find(data), *(FileState.of(path) for path in sorted(self._folder.glob("*.py")))]
+        if any(state is not None and not settled(state.mtime_ns) for state in states):
             return None
         return tuple(states)
 
@@ -203,13 +202,6 @@ def _coming(dataset: Dataset, today: date) -> Iterable[str]:
 
 def _days(first: date, last: date) -> list[str]:
     return [(first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1)]
-
-
-def _state(path: Path) -> FileState | None:
-    try:
-        return FileState.of(path)
-    except FileNotFoundError:
-        return None
 
 
 def _quiet_since(state: str, first: datetime, now: datetime) -> datetime:

@@ -6,7 +6,7 @@ What a view is given is `features_day`, what may be asked of the past `point_in_
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from mtac_assets.spec.resolved import ResolvedRecipe
 
 WRITTEN_TOGETHER = 64  # days that share one round of fsync
+ROWS_KEPT = 200_000  # of past days, some tens of megabytes, by a run that may go on
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,9 @@ def materialise(
     """
     asked = tuple(dict.fromkeys(keys))
     folder = data_dir or project.state.data
-    wanted = derived.feature_keys(project, resolved, asked, data_dir)
+    code = derived.features_digest(project, resolved)
     inputs = derived.day_inputs(project, resolved, asked, data_dir)
+    wanted = derived.feature_keys_of(code, inputs)
     _refuse_missing(resolved, inputs)
     done: dict[str, FeatureDay] = {}
 
@@ -106,13 +108,57 @@ def materialise(
             report(day, kept, "unchanged")
     if pending:
         require_stamped(project, folder, [name for day in pending for name in inputs[day]])
-        run = FeatureRun(load_definition(project, resolved), _reader(folder, [inputs[day] for day in pending]))
+        ahead = {day: inputs[day] for day in pending}
+        run = _went_on((folder, code), ahead, _reader(folder, [*ahead.values()]))
+        if run is None:
+            run = FeatureRun(load_definition(project, resolved), _reader(folder, [*ahead.values()]))
         for start in range(0, len(pending), WRITTEN_TOGETHER):
             for day, manifest in _write(
                 project, resolved, run, pending[start : start + WRITTEN_TOGETHER], wanted, inputs
             ):
                 report(day, manifest, "computed")
+        _remember((folder, code), ahead, run)
     return FeatureResult(tuple(done[day] for day in asked))
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """The last run of this process, which may go on with later days: of what folder and code, what it was told up to which day."""
+
+    of: tuple[Path, str]
+    told: Mapping[str, str | None]
+    until: str
+    run: FeatureRun
+
+
+_ended: list[_Ended] = []  # one at most
+
+
+def _went_on(of: tuple[Path, str], days: Mapping[str, Mapping[str, str | None]], read: Read) -> FeatureRun | None:
+    """The run that ended last, where it has been told just what a run of `days` alone would be: the same partitions with the same
+    content, as far as these days look back."""
+    if not _ended or _ended[0].of != of or min(days) <= _ended[0].until:
+        return None
+    ended = _ended[0]
+    earlier = {name: digest for day in days.values() for name, digest in day.items() if _key(name) <= ended.until}
+    reach = min(map(_key, earlier), default="")
+    if not earlier or earlier != {name: digest for name, digest in ended.told.items() if _key(name) >= reach}:
+        return None
+    _ended.clear()  # one that fails half way goes on no more
+    ended.run.read_on(read)
+    return ended.run
+
+
+def _remember(of: tuple[Path, str], days: Mapping[str, Mapping[str, str | None]], run: FeatureRun) -> None:
+    _ended.clear()
+    if run.rows_known <= ROWS_KEPT:
+        told = {name: digest for day in days.values() for name, digest in day.items()}
+        _ended.append(_Ended(of, told, max(days), run))
+
+
+def _key(name: str) -> str:
+    """The partition's key in `<dataset>/<key>`."""
+    return name.partition("/")[2]
 
 
 def compute_day(definition: FeatureDefinition, read: Read, key: str) -> pa.Table:

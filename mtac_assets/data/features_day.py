@@ -45,6 +45,16 @@ class FeatureRun:
         self._lookups: dict[str, dict[int, pd.DataFrame]] = {lookup.name: {} for lookup in definition.lookups}
         self._kept: tuple[int, pd.DataFrame] | None = None
 
+    def read_on(self, read: Read) -> None:
+        """Go on with later days, which are read by `read`."""
+        self._read = read
+
+    @property
+    def rows_known(self) -> int:
+        """Rows of past days that are kept for later ones."""
+        lookups = (len(frame) for frames in self._lookups.values() for frame in frames.values())
+        return self._history.rows + sum(lookups)
+
     def compute(self, key: str) -> pa.Table:
         """The feature partition of one day. Raises FeatureError, naming day and column."""
         definition, day = self.definition, day_number(key)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mtac_assets.provenance import keys
 from mtac_assets.provenance.digest import digest_json, sha256_file
-from mtac_assets.provenance.document import read_object
+from mtac_assets.provenance.document import known_object
 
 if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
@@ -57,7 +57,7 @@ class FeatureManifest:
     @classmethod
     def read(cls, path: Path) -> FeatureManifest | None:
         """The document at `path`; None where there is none, or one of another version: then the day is computed again."""
-        document = read_object(path)
+        document = known_object(path)
         if document is None or document.get("schema_version") != SCHEMA_VERSION:
             return None
         try:

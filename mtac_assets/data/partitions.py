@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mtac_assets.provenance.digest import sha256_file
 from mtac_assets.provenance.document import known_object
-from mtac_assets.provenance.files import RACY_NS, write_atomic
+from mtac_assets.provenance.files import settled, write_atomic
 from mtac_assets.spec.errors import Finding, MtacError
 
 if TYPE_CHECKING:
@@ -160,8 +159,7 @@ class _Seen:
 
     def look_at(self, status: os.stat_result) -> None:
         """Whether the folder stands as it did when all of its manifests were last looked at; to be told before they are."""
-        settled = time.time_ns() - status.st_mtime_ns > RACY_NS
-        folder = [status.st_ino, status.st_mtime_ns] if settled else None
+        folder = [status.st_ino, status.st_mtime_ns] if settled(status.st_mtime_ns) else None
         self._stands = folder is not None and folder == self._folder
         self._changed = folder != self._folder
         self._folder = folder
@@ -175,7 +173,7 @@ class _Seen:
         if entry is not None and entry[0] == state:
             return self._made(dataset, key, entry)
         manifest = read_manifest(data_dir, dataset, key)
-        if time.time_ns() - status.st_mtime_ns > RACY_NS:
+        if settled(status.st_mtime_ns):
             if manifest.columns not in self._columns:
                 self._columns.append(manifest.columns)
             kept = list(manifest[2:])

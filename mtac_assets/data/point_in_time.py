@@ -98,6 +98,11 @@ class History:
     def __contains__(self, day: int) -> bool:
         return day in self._days
 
+    @property
+    def rows(self) -> int:
+        """Rows of all days that it holds."""
+        return sum(len(day.frame) for day in self._days.values())
+
     def past(self, day: int, rows: pd.DataFrame) -> Past:
         """What the rows of `day` may know of the days before it. Only days in [day - history_days, day) may have been added."""
         assert all(known < day for known in self._days), (

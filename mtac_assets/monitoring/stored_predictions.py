@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mtac_assets.monitoring.errors import MonitoringError
 from mtac_assets.provenance import partitions
 from mtac_assets.provenance.digest import sha256_bytes, sha256_file
-from mtac_assets.provenance.document import read_object
+from mtac_assets.provenance.document import known_object
 from mtac_assets.spec.errors import Finding, raise_all
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class PredictionManifest:
     @classmethod
     def read(cls, path: Path) -> PredictionManifest | None:
         """The document at `path`; None where there is none, or none of this version: then the day is scored again."""
-        document = read_object(path)
+        document = known_object(path)
         if document is None or document.get("schema_version") != SCHEMA_VERSION:
             return None
         try:

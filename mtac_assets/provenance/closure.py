@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mtac_assets.provenance import partitions
 from mtac_assets.provenance.digest import sha256_file
-from mtac_assets.provenance.files import FileState
+from mtac_assets.provenance.files import FileState, settled
 from mtac_assets.provenance.finder import ENGINE, ENGINE_ROOT, Finder
 from mtac_assets.provenance.memory import Memory
 from mtac_assets.spec.errors import Finding, MtacError
@@ -33,6 +33,7 @@ ENTRY_MODULES = ("mtac_assets.training.__main__", "mtac_assets.data.features", "
 # The resolved recipe counts field by field; Dagster's doorway and prose decide no weight.
 _NOT_COUNTED = {"recipe.yaml", "dataset.yaml", "defs.yaml"}
 _NOT_COUNTED_SUFFIXES = {".py", ".pyc", ".md"}
+ANSWERS_KEPT = 32
 
 
 class ClosureError(MtacError):
@@ -129,11 +130,50 @@ def closure_of(
     `root` is the project's folder and `package` its package; `folder` a recipe's folder, whose files may import one
     another by bare name and whose data files count by their bytes. Raises ClosureError where a file is no Python.
     """
-    folder = folder.resolve() if folder is not None else None
-    finder = Finder(root.resolve(), package, folder)
-    memory = memory or Memory(None)
-    pending = [str(file.resolve()) for file in entries]
-    for module in entry_modules:
+    question = _Question(
+        tuple(entry_modules),
+        root.resolve(),
+        package,
+        tuple(file.resolve() for file in entries),
+        folder.resolve() if folder is not None else None,
+    )
+    known = _answers.get(question)
+    if known is not None and all(FileState.find(path) == state for path, state in known.looked_at.items()):
+        return known.closure
+    answer = _follow(question, memory or Memory(None))
+    _answers.pop(question, None)
+    if all(state is None or settled(state.mtime_ns) for state in answer.looked_at.values()):
+        _answers[question] = answer
+        for oldest in list(_answers)[:-ANSWERS_KEPT]:
+            _answers.pop(oldest, None)
+    return answer.closure
+
+
+class _Question(NamedTuple):
+    entry_modules: tuple[str, ...]
+    root: Path
+    package: str
+    entries: tuple[Path, ...]
+    folder: Path | None
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """A closure, and how every file and folder was that it came from: while all are so, it holds."""
+
+    closure: Closure
+    looked_at: Mapping[str, FileState | None]
+
+
+_answers: dict[_Question, _Answer] = {}  # of this process: a sensor asks at every tick
+
+
+def _follow(question: _Question, memory: Memory) -> _Answer:
+    folder = question.folder
+    finder = Finder(question.root, question.package, folder)
+    looked_at: dict[str, FileState | None] = {}
+    pending = [str(file) for file in question.entries]
+    for module in question.entry_modules:
         pending.extend(finder.files(module, None))
     seen: set[str] = set()
     followed: set[tuple[str, bool]] = set()
@@ -145,6 +185,7 @@ def closure_of(
             continue
         seen.add(file)
         name = finder.name(file)
+        looked_at[file] = FileState.find(file)
         found_leaves, imports = _read(file, name, memory)
         for leaf, digest in found_leaves.items():
             leaves[f"code.{name}::{leaf}"] = digest
@@ -159,11 +200,15 @@ def closure_of(
             top = imported.partition(".")[0]
             if not found and top not in sys.stdlib_module_names and not finder.owns(imported, file):
                 external.add(top)
+    for inner in _folders(folder):
+        looked_at[str(inner)] = FileState.find(str(inner))
     for file in _folder_files(folder):
         seen.add(file)
+        looked_at[file] = FileState.find(file)
         leaves[f"code.{finder.name(file)}"] = _bytes_digest(file, memory)
     memory.save()
-    return Closure(dict(sorted(leaves.items())), tuple(map(Path, sorted(seen))), tuple(sorted(external)))
+    closure = Closure(dict(sorted(leaves.items())), tuple(map(Path, sorted(seen))), tuple(sorted(external)))
+    return _Answer(closure, {**finder.looked_at, **looked_at})
 
 
 def loaded_outside_closure(project: Project, resolved: ResolvedRecipe, modules: Mapping[str, ModuleType]) -> list[str]:
@@ -222,6 +267,13 @@ def _bytes_digest(file: str, memory: Memory) -> str:
     digest = sha256_file(Path(file))
     memory.put(file, state, value={"sha256": digest})
     return digest
+
+
+def _folders(folder: Path | None) -> Iterator[Path]:
+    """All folders whose files `_folder_files` names."""
+    if folder is not None:
+        yield folder
+        yield from (path for path in folder.rglob("*") if path.is_dir() and path.name != "__pycache__")
 
 
 def _folder_files(folder: Path | None) -> Iterator[str]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
-from mtac_assets.provenance.files import RACY_NS, FileState
+from mtac_assets.provenance.files import FileState, settled
 
 KEPT = 4096  # documents of some ten kilobytes each, in a process that may watch tens of thousands
 
@@ -26,11 +25,10 @@ def parse_object(data: bytes | str) -> dict[str, Any] | None:
 def known_object(path: Path) -> Mapping[str, Any] | None:
     """As `read_object`, parsed once for each state of the file: for documents that are replaced by renaming, and that a sensor asks
     about at every tick. Whoever gets it must not change it."""
-    try:
-        state = FileState.of(path)
-    except FileNotFoundError:
+    state = FileState.find(path)
+    if state is None:
         return None
-    if time.time_ns() - state.mtime_ns < RACY_NS:  # one written just after it might look the same
+    if not settled(state.mtime_ns):  # one written just after it might look the same
         return read_object(path)
     return _known(path, state)
 

@@ -9,9 +9,11 @@ import json
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,8 +22,7 @@ TEMPORARY_PREFIX = ".tmp-"
 UNSYNCED_VARIABLE = "MTAC_UNSYNCED"
 """A folder, set by a replay for its own processes: what they write in it can be made again, and is not synced. Killing them loses
 nothing by it; a machine that loses its power may lose the replay. Everything outside that folder is synced as ever."""
-# A file written this recently could change again without its modification time moving; its state proves nothing yet.
-RACY_NS = 2_000_000_000
+RACY_NS = 2_000_000_000  # the coarsest file systems count in two seconds
 _SYNCS = 16
 
 
@@ -37,6 +38,41 @@ class FileState:
     def of(cls, path: Path) -> FileState:
         status = path.stat()
         return cls(status.st_size, status.st_ino, status.st_mtime_ns)
+
+    @classmethod
+    def find(cls, path: Path | str) -> FileState | None:
+        """As `of`; None where there is nothing."""
+        try:
+            return cls.of(Path(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+
+_racy_ns = [RACY_NS]
+
+
+def settled(mtime_ns: int) -> bool:
+    """Whether a file of this modification time, as the file system tells it, was written long enough ago for its state to prove
+    something: one written just now could change again without its time moving."""
+    return time.time_ns() - mtime_ns >= _racy_ns[0]
+
+
+def trust_times_of(folder: Path) -> None:
+    """For the rest of this process only files of the file system of `folder` are asked about: `settled` waits for ten of its measured
+    steps, where these are short. A process that reads what it has written itself would else wait, or read again, for seconds."""
+    probe = temporary_path(folder / "time")
+    times: set[int] = set()
+    until = time.monotonic() + 0.2
+    try:
+        while len(times) < 5 and time.monotonic() < until:
+            probe.write_bytes(b"")
+            times.add(probe.stat().st_mtime_ns)
+    finally:
+        probe.unlink(missing_ok=True)
+    ordered = sorted(times)
+    if len(ordered) == 5 and abs(time.time_ns() - ordered[-1]) < 1e9:
+        longest = max(after - before for before, after in pairwise(ordered))
+        _racy_ns[0] = min(10 * longest, RACY_NS)
 
 
 def temporary_path(final: Path) -> Path:

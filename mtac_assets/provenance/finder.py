@@ -10,6 +10,8 @@ import os
 from functools import cache
 from pathlib import Path
 
+from mtac_assets.provenance.files import FileState
+
 ENGINE = "mtac_assets"
 ENGINE_ROOT = Path(__file__).resolve().parents[2]
 _INIT = "__init__.py"
@@ -17,17 +19,19 @@ _INIT = "__init__.py"
 
 class Finder:
     """`root`: the project's folder. `package`: its import name. `folder`: the recipe's, whose files may import one another by
-    bare name. All paths are absolute and resolved."""
+    bare name. All paths are absolute and resolved. `looked_at`: how each folder was that an answer came from, None where there is none.
+    """
 
     def __init__(self, root: Path, package: str, folder: Path | None) -> None:
         self.root = str(root)
         self.folder = None if folder is None else str(folder)
         self._top = package.partition(".")[0]
+        self.looked_at: dict[str, FileState | None] = {}
         nested = os.path.join(self.root, "src")
-        home = nested if os.path.isdir(os.path.join(nested, self._top)) else self.root
-        own_engine = os.path.isdir(os.path.join(self.root, ENGINE, "provenance"))
+        home = nested if self._is_folder(os.path.join(nested, self._top)) else self.root
+        own_engine = self._is_folder(os.path.join(self.root, ENGINE, "provenance"))
         self._homes = {self._top: home, ENGINE: self.root if own_engine else str(ENGINE_ROOT)}
-        self._listed = cache(_listing)
+        self._listed = cache(self._list)
         self._found = cache(self._find)
 
     def name(self, file: str) -> str:
@@ -93,6 +97,14 @@ class Finder:
                 found.append(os.path.join(place, f"{part}.py"))
             break
         return tuple(found)
+
+    def _is_folder(self, path: str) -> bool:
+        self.looked_at[path] = FileState.find(path)
+        return os.path.isdir(path)
+
+    def _list(self, folder: str) -> tuple[frozenset[str], frozenset[str]]:
+        self.looked_at[folder] = FileState.find(folder)  # before it is listed: a later change is seen
+        return _listing(folder)
 
 
 def _listing(folder: str) -> tuple[frozenset[str], frozenset[str]]:

@@ -58,8 +58,13 @@ def feature_keys(
     A feature partition of day D depends on the view's code with what it imports, on the recipe's `data` and `features`, and
     on the content of the rows and lookups of D and of the `history_days` before it, as far back as all datasets reach.
     """
+    return feature_keys_of(features_digest(project, resolved), day_inputs(project, resolved, days, data_dir))
+
+
+def features_digest(project: Project, resolved: ResolvedRecipe) -> str:
+    """What decides features beside the data of their days: the view's code with what it imports, the recipe's `data` and `features`."""
     identity = resolved.identity_document()
-    common = digest_json(
+    return digest_json(
         {
             "schema_version": SCHEMA_VERSION,
             "data": identity["data"],
@@ -67,7 +72,10 @@ def feature_keys(
             "code": _code(project, resolved, FEATURE_MODULES),
         }
     )
-    looked_at = day_inputs(project, resolved, days, data_dir)
+
+
+def feature_keys_of(common: str, looked_at: Mapping[str, Mapping[str, str | None]]) -> dict[str, str]:
+    """As `feature_keys`, of what is known already: the `features_digest`, and `day_inputs`."""
     return {
         day: _feature_key(common, day, tuple(inputs.items()))
         for day, inputs in looked_at.items()

@@ -7,12 +7,11 @@ unreadable document means computing again, never a wrong answer.
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 from mtac_assets.provenance.document import known_object
-from mtac_assets.provenance.files import RACY_NS, FileState, write_atomic
+from mtac_assets.provenance.files import FileState, settled, write_atomic
 
 SCHEMA_VERSION = 1
 
@@ -39,7 +38,7 @@ class Memory:
     def put(self, key: str, state: FileState, *more: FileState, value: Any = None) -> None:
         """Keep `value` for files in these states, unless one of them was written only just now."""
         states = (state, *more)
-        if any(time.time_ns() - each.mtime_ns < RACY_NS for each in states):
+        if not all(settled(each.mtime_ns) for each in states):
             # The file system's own clock decides here, not the one that tests may set.
             if self._entries.pop(key, None) is not None:
                 self._changed = True

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from functools import lru_cache
@@ -18,7 +17,7 @@ from typing import Any
 
 from mtac_assets.provenance.digest import sha256_file
 from mtac_assets.provenance.document import parse_object, read_object
-from mtac_assets.provenance.files import RACY_NS, FileState, write_atomic
+from mtac_assets.provenance.files import FileState, settled, write_atomic
 from mtac_assets.spec.errors import Finding, MtacError
 
 SCHEMA_VERSION = 3  # of the cache
@@ -100,7 +99,7 @@ class _Kept:
 
     def look_at(self, status: os.stat_result) -> int:
         """The number of this look: the last one's where the folder stands as it did; UNSEEN where it moved only just now."""
-        if time.time_ns() - status.st_mtime_ns < RACY_NS:
+        if not settled(status.st_mtime_ns):
             return UNSEEN
         folder = f"{status.st_ino} {status.st_mtime_ns}"
         if folder != self._folder:
@@ -130,11 +129,13 @@ def _look(
     documents, newest = _documents(key, folder)
     if documents is None:
         return None
-    settled = time.time_ns() - max(newest, int(state.rpartition(" ")[2])) > RACY_NS
+    old_enough = settled(max(newest, int(state.rpartition(" ")[2])))
     if entry is not None and entry[:2] == [state, documents]:
-        return entry[:4], settled
+        return entry[:4], old_enough
     digest = _verified(data_dir, dataset, key)
-    return None if digest is None else ([state, documents, digest, _stamped(data_dir, dataset, key, digest)], settled)
+    return (
+        None if digest is None else ([state, documents, digest, _stamped(data_dir, dataset, key, digest)], old_enough)
+    )
 
 
 def _documents(key: str, folder: int) -> tuple[str | None, int]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from sys import intern
 from typing import TYPE_CHECKING, Any
 
 from mtac_assets.provenance import partitions
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 _NAMED = 3  # leaves and days named in a reason; the changes hold all of them
+
+MODELS_REMEMBERED = 512
 
 
 @dataclass(frozen=True)
@@ -263,10 +267,21 @@ def known_models(project: Project, recipe: str) -> list[KnownModel]:
     """Models of the recipe that lie in the state, with their leaves, in the order in which they were completed."""
     found: list[KnownModel] = []
     for path in project.state.models.glob(f"{recipe}-*/declaration.json"):
-        document = read_object(path)
-        if document is not None and document["leaves"].get("recipe.name") == f'"{recipe}"':
-            found.append(KnownModel(path.parent.name, document["leaves"], path.stat().st_mtime_ns))
+        state = FileState.find(path)
+        known = _known_model(path, state) if state is not None else None
+        if known is not None and known.leaves.get("recipe.name") == f'"{recipe}"':
+            found.append(known)
     return found
+
+
+@lru_cache(maxsize=MODELS_REMEMBERED)
+def _known_model(path: Path, state: FileState) -> KnownModel | None:
+    """The model of one declaration, which is written once. Most of its thousand leaves are those of the other models, and kept once."""
+    document = read_object(path)
+    if document is None:
+        return None
+    leaves = {intern(leaf): intern(value) for leaf, value in document["leaves"].items()}
+    return KnownModel(path.parent.name, leaves, state.mtime_ns)
 
 
 def trained_before(project: Project, recipe: str, declaration: Declaration) -> bool:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mtac_assets.data import features
 from mtac_assets.data.contract.stamp import Unstamped
 from mtac_assets.data.features import materialise
 from mtac_assets.data.features_plan import feature_path, manifest_path, stale_keys
@@ -107,6 +108,35 @@ def test_a_day_alone_has_the_bytes_that_it_has_in_any_range(returns) -> None:
             feature_path(returns.project, "returns", day).unlink()
         materialise(returns.project, resolved, some)
         assert {day: stored(returns, day) for day in some} == {day: together[day] for day in some}
+
+
+def test_day_after_day_each_partition_is_read_once_and_the_bytes_are_those_of_all_together(
+    returns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolved, days = recipe(returns), returns.days(10)
+    materialise(returns.project, resolved, days)
+    together = {day: stored(returns, day) for day in days}
+    read: list[str] = []
+    whole = features.read_table
+    monkeypatch.setattr(features, "read_table", lambda *of: read.append("/".join(of[1:])) or whole(*of))
+    for day in days:
+        feature_path(returns.project, "returns", day).unlink()
+        materialise(returns.project, resolved, [day])
+        assert stored(returns, day) == together[day]
+    assert sorted(read) == sorted(set(read))
+
+
+def test_a_run_goes_on_only_while_what_it_was_told_still_holds(returns) -> None:
+    resolved, days = recipe(returns), returns.days(10)
+    materialise(returns.project, resolved, days[:6])
+    returns.csv(days[4], returns.orders(days[4], price=[9.0] * 20))
+    ingest(returns.project, "orders", [days[4]])
+    materialise(returns.project, resolved, [days[6]])
+    after = stored(returns, days[6])
+    feature_path(returns.project, "returns", days[6]).unlink()
+    features._ended.clear()
+    materialise(returns.project, resolved, [days[6]])
+    assert stored(returns, days[6]) == after, "a process that knows nothing of before"
 
 
 def test_what_is_up_to_date_is_not_touched(returns) -> None:

@@ -116,9 +116,9 @@ class Shop:
         return self.git("rev-parse", "HEAD")
 
     def age(self) -> None:
-        """Let every file be an hour old, so that its state may be remembered."""
-        for path in self.root.rglob("*"):
-            if path.is_file() and ".git" not in path.parts:
+        """Let every file and folder be an hour old, so that its state may be remembered."""
+        for path in (*self.root.rglob("*"), self.root):
+            if ".git" not in path.parts:
                 status = path.stat()
                 os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns - 3_600_000_000_000))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mtac_assets.provenance import closure
 from mtac_assets.provenance.closure import ClosureError, closure_of, closure_of_recipe, loaded_outside_closure
 from mtac_assets.provenance.identity import compare
 from mtac_assets.spec.load import load_recipe
@@ -79,6 +80,29 @@ def test_an_answer_remembered_by_file_state_is_the_same_and_an_edit_is_still_see
     assert leaves(shop) == first
     edit = lambda: shop.edit("shop/calendar.py", "return 7", "return 8")  # noqa: E731
     assert changed(shop, edit) == {"code.shop/calendar.py::unused"}
+
+
+@pytest.mark.parametrize(
+    ("name", "leaf"),
+    [
+        ("shop/defs/demand/rates.csv", "code.shop/defs/demand/rates.csv"),
+        ("shop/calendar/__init__.py", "code.shop/calendar/__init__.py::<module>"),
+    ],
+)
+def test_it_is_followed_once_until_something_that_it_looked_at_changes_or_comes_to_be(
+    shop: Any, monkeypatch: pytest.MonkeyPatch, name: str, leaf: str
+) -> None:
+    followed: list[object] = []
+    follow = closure._follow
+    monkeypatch.setattr(closure, "_follow", lambda *of: followed.append(of) or follow(*of))
+    monkeypatch.setattr(closure, "settled", lambda _: True)  # as if all had been written long ago
+    first = leaves(shop), leaves(shop)  # the first makes the folder of the cache
+    assert followed
+    followed.clear()
+    assert (leaves(shop), leaves(shop)) == first
+    assert followed == []
+    shop.write(name, "week = 7\n")  # beside the recipe; and a package that goes before the module of its name
+    assert leaf in leaves(shop)
 
 
 def test_the_engine_is_followed_and_its_faces_are_outside(shop: Any) -> None:

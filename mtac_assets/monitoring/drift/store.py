@@ -14,7 +14,7 @@ from typing import Any
 
 from mtac_assets.monitoring.drift.rows import DriftError
 from mtac_assets.monitoring.drift.verdict import SCHEMA_VERSION, DriftVerdict, next_state
-from mtac_assets.provenance.document import read_object
+from mtac_assets.provenance.document import known_object
 from mtac_assets.provenance.files import write_json
 from mtac_assets.spec.errors import Finding
 from mtac_assets.spec.project import Project
@@ -57,7 +57,7 @@ def verdicts(place: Path) -> tuple[Mapping[str, Any], ...]:
     """All stored verdicts by the last key of their window. Raises DriftError where one cannot be read."""
     found = []
     for path in sorted(place.glob("*.json")):
-        document = read_object(path)
+        document = known_object(path)
         if document is None or document.get("schema_version") != SCHEMA_VERSION:
             raise DriftError(
                 Finding("not a drift verdict of a version known here", str(path), f"schema version {SCHEMA_VERSION}", "remove it and judge its window again")

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from mtac_assets.evaluation import launch as evaluation
 from mtac_assets.monitoring import launch as monitoring
 from mtac_assets.orchestration.replay.surroundings import AHEAD
-from mtac_assets.provenance.files import read_json, write_json
+from mtac_assets.provenance.files import read_json, trust_times_of, write_json
 from mtac_assets.spec.errors import MtacError
 from mtac_assets.training import launch as training
 from mtac_assets.training.nursery import COMMON, nursery
@@ -77,6 +77,8 @@ def _opened(order: dict[str, Any]) -> Iterator[_Open]:
     from mtac_assets.spec.project import find_project
 
     project = find_project()
+    project.state.root.mkdir(parents=True, exist_ok=True)
+    trust_times_of(project.state.root)  # all that is looked at lies there, or was laid out before
     first, last = (date.fromisoformat(order[name]) for name in ("first", "last"))
     landings = tuple(Landing.of(each) for each in order["landings"])
     library, position = Library(Path(order["library"])), Path(order["position"])

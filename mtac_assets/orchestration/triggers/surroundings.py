@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtac_assets.provenance.files import RACY_NS, FileState
+from mtac_assets.provenance.files import FileState, settled
 
 if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
@@ -40,12 +39,8 @@ class Stillness:
         """How it looks; None while a folder was written so recently that its time proves nothing."""
         states: list[tuple[Path, FileState | None]] = []
         for folder in (*self._folders, *self._others):
-            try:
-                state = FileState.of(folder)
-            except FileNotFoundError:
-                states.append((folder, None))
-                continue
-            if time.time_ns() - state.mtime_ns < RACY_NS:
+            state = FileState.find(folder)
+            if state is not None and not settled(state.mtime_ns):
                 return None
             states.append((folder, state))
         return Moment(self._mark(), tuple(states))

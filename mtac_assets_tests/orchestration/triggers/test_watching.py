@@ -14,7 +14,7 @@ from mtac_assets.orchestration.line import ingest_days, run_line
 from mtac_assets.promotion.decide import promote
 from mtac_assets.promotion.reproduce import Request, reproduce
 from mtac_assets.provenance import ledger
-from mtac_assets.provenance.memory import RACY_NS
+from mtac_assets.provenance.files import RACY_NS
 from mtac_assets.spec.load import load_recipe
 from mtac_assets_tests.tides import write_day
 
