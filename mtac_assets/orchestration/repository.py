@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import sys
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,8 +35,23 @@ def definitions_module(project: Project) -> str:
     return section.get("code_location_target_module", f"{project.package}.definitions")
 
 
+_kept: dict[Path, dg.RepositoryDefinition] = {}
+
+
+@contextmanager
+def kept_repository(project: Project) -> Iterator[dg.RepositoryDefinition]:
+    """The project's definitions, loaded once for the whole block: of a checkout whose recipes nobody changes meanwhile."""
+    _kept[project.root] = load_repository(project)
+    try:
+        yield _kept[project.root]
+    finally:
+        del _kept[project.root]
+
+
 def load_repository(project: Project) -> dg.RepositoryDefinition:
     """Import the project's definitions. Raises what a broken recipe raises, and NotLoadable for another checkout's code."""
+    if (kept := _kept.get(project.root)) is not None:
+        return kept
     name = definitions_module(project)
     module = importlib.import_module(name)
     file = Path(module.__file__ or "")

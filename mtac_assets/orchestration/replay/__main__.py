@@ -73,7 +73,7 @@ def _opened(order: dict[str, Any]) -> Iterator[_Open]:
     from mtac_assets.orchestration.replay.landing import Landing
     from mtac_assets.orchestration.replay.library import Library
     from mtac_assets.orchestration.replay.storage import storages
-    from mtac_assets.orchestration.repository import load_repository
+    from mtac_assets.orchestration.repository import kept_repository
     from mtac_assets.spec.project import find_project
 
     project = find_project()
@@ -82,8 +82,12 @@ def _opened(order: dict[str, Any]) -> Iterator[_Open]:
     first, last = (date.fromisoformat(order[name]) for name in ("first", "last"))
     landings = tuple(Landing.of(each) for each in order["landings"])
     library, position = Library(Path(order["library"])), Path(order["position"])
-    with instance(project, storages(project.state.dagster.absolute())) as opened, nursery(CHILDREN) as children:
-        repository = load_repository(project)
+    home = project.state.dagster.absolute()
+    with (
+        instance(project, storages(home)) as opened,
+        nursery(CHILDREN) as children,
+        kept_repository(project) as repository,
+    ):
         yield _Open(project, opened, repository, children, order["recipe"], first, last, landings, library, position)
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 Echo = Callable[[str], None]
 PLAYER = "mtac_assets.orchestration.replay"
+FORERUNNERS = 4  # at most; each has a checkout and loaded libraries of its own
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def set_stage(project: Project, recipe: str, first: date, last: date, policies: 
 
 def play_all(stage: Stage, policies: Sequence[Policy], echo: Echo) -> None:
     """Play each policy to its end, or on from where it was interrupted, and write its account. Those with a schedule come first, one
-    after the other: each keeps two cores busy. The others then take over what they have trained, a policy a core.
+    after the other: each keeps all cores busy. The others then take over what they have trained, a policy a core.
 
     Raises MtacError with the findings of the first that fails; the others are ended then, and go on where they were next time.
     """
@@ -85,8 +86,8 @@ def play_all(stage: Stage, policies: Sequence[Policy], echo: Echo) -> None:
     with ThreadPoolExecutor(cores) as pool:
         try:
             for policy in ahead:
-                _play(stage, policy, echo, processes, forerunner=cores > 1)
-            playing = [pool.submit(_play, stage, policy, echo, processes, forerunner=False) for policy in rest]
+                _play(stage, policy, echo, processes, forerunners=min(cores, FORERUNNERS) if cores > 1 else 0)
+            playing = [pool.submit(_play, stage, policy, echo, processes, forerunners=0) for policy in rest]
             for done in as_completed(playing):
                 done.result()
         except BaseException:
@@ -126,7 +127,7 @@ def _scheduled(stage: Stage, policy: Policy) -> bool:
     return check_recipe(stage.project, stage.recipe, policy.overrides(triggers)).triggers.schedule is not None
 
 
-def _play(stage: Stage, policy: Policy, echo: Echo, processes: _Processes, *, forerunner: bool) -> None:
+def _play(stage: Stage, policy: Policy, echo: Echo, processes: _Processes, *, forerunners: int) -> None:
     place = stage.folder / "policies" / policy.name
     order = {
         "schema_version": 1,
@@ -155,7 +156,7 @@ def _play(stage: Stage, policy: Policy, echo: Echo, processes: _Processes, *, fo
         return
     place.mkdir(parents=True, exist_ok=True)
     with _alone(place):
-        _begin(stage, policy, place, order, echo, processes, forerunner=forerunner)
+        _begin(stage, policy, place, order, echo, processes, forerunners=forerunners)
 
 
 def _begin(
@@ -166,7 +167,7 @@ def _begin(
     echo: Echo,
     processes: _Processes,
     *,
-    forerunner: bool,
+    forerunners: int,
 ) -> None:
     write_json(place / "policy.json", {"schema_version": 1, "digest": _digest(policy), **policy.document()})
 
@@ -181,8 +182,9 @@ def _begin(
     started = [child]
     write_atomic(place / "player.pid", f"{child.pid}\n".encode())
     try:
-        if forerunner:
-            started.append(processes.start(checkout("ahead"), [*command, AHEAD], place / "ahead.txt", replays))
+        for number in range(1, forerunners + 1):
+            ahead = checkout(f"ahead-{number}")
+            started.append(processes.start(ahead, [*command, AHEAD], place / f"ahead-{number}.txt", replays))
         assert child.stdout is not None
         for line in child.stdout:
             said = json.loads(line)
