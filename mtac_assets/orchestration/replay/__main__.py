@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
     from mtac_assets.training.nursery import Nursery
 
-BEHIND = 10  # niceness of the forerunner: whoever has a core to himself is the player, for whom everything waits
 CHILDREN = {each.MODULE: (*each.LIBRARIES, *COMMON) for each in (training, evaluation, monitoring)}
 
 
@@ -116,7 +115,8 @@ def _train_ahead(order: dict[str, Any]) -> None:
     from mtac_assets.orchestration.replay.forerunner import Forerunner
     from mtac_assets.orchestration.replay.player import Position
 
-    os.nice(BEHIND)
+    # Only where a core is idle: everything waits for the player, and a niceness alone lets it wait a moment at each of its many wakings.
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     with _opened(order) as at:
         forerunner = Forerunner(
             at.project,

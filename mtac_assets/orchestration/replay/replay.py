@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 Echo = Callable[[str], None]
 PLAYER = "mtac_assets.orchestration.replay"
-FORERUNNERS = 4  # at most; each has a checkout and loaded libraries of its own
 
 
 @dataclass(frozen=True)
@@ -86,8 +85,8 @@ def play_all(stage: Stage, policies: Sequence[Policy], echo: Echo) -> None:
     with ThreadPoolExecutor(cores) as pool:
         try:
             for policy in ahead:
-                _play(stage, policy, echo, processes, forerunners=min(cores, FORERUNNERS) if cores > 1 else 0)
-            playing = [pool.submit(_play, stage, policy, echo, processes, forerunners=0) for policy in rest]
+                _play(stage, policy, echo, processes, forerunner=cores > 1)
+            playing = [pool.submit(_play, stage, policy, echo, processes, forerunner=False) for policy in rest]
             for done in as_completed(playing):
                 done.result()
         except BaseException:
@@ -127,7 +126,7 @@ def _scheduled(stage: Stage, policy: Policy) -> bool:
     return check_recipe(stage.project, stage.recipe, policy.overrides(triggers)).triggers.schedule is not None
 
 
-def _play(stage: Stage, policy: Policy, echo: Echo, processes: _Processes, *, forerunners: int) -> None:
+def _play(stage: Stage, policy: Policy, echo: Echo, processes: _Processes, *, forerunner: bool) -> None:
     place = stage.folder / "policies" / policy.name
     order = {
         "schema_version": 1,
@@ -156,7 +155,7 @@ def _play(stage: Stage, policy: Policy, echo: Echo, processes: _Processes, *, fo
         return
     place.mkdir(parents=True, exist_ok=True)
     with _alone(place):
-        _begin(stage, policy, place, order, echo, processes, forerunners=forerunners)
+        _begin(stage, policy, place, order, echo, processes, forerunner=forerunner)
 
 
 def _begin(
@@ -167,7 +166,7 @@ def _begin(
     echo: Echo,
     processes: _Processes,
     *,
-    forerunners: int,
+    forerunner: bool,
 ) -> None:
     write_json(place / "policy.json", {"schema_version": 1, "digest": _digest(policy), **policy.document()})
 
@@ -182,9 +181,8 @@ def _begin(
     started = [child]
     write_atomic(place / "player.pid", f"{child.pid}\n".encode())
     try:
-        for number in range(1, forerunners + 1):
-            ahead = checkout(f"ahead-{number}")
-            started.append(processes.start(ahead, [*command, AHEAD], place / f"ahead-{number}.txt", replays))
+        if forerunner:
+            started.append(processes.start(checkout("ahead"), [*command, AHEAD], place / "ahead.txt", replays))
         assert child.stdout is not None
         for line in child.stdout:
             said = json.loads(line)
