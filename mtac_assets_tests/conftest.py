@@ -24,6 +24,8 @@ os.environ.update(
         ),  # processes in a project of a test's own run this checkout's engine, not an installed one
     }
 )
+# What a test computes itself has the bits of what our processes compute, which are kept to AVX2 also on a processor that has more.
+os.environ.update({"ATEN_CPU_CAPABILITY": "avx2", "MKL_CBWR": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"})
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side: two threads each would wait for one another
 # pandera loads hypothesis where it is installed, which no image has; its plugins alone take three quarters of a second of each process
 os.environ.setdefault("HYPOTHESIS_NO_PLUGINS", "1")
