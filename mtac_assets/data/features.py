@@ -109,7 +109,9 @@ def materialise(
     if pending:
         require_stamped(project, folder, [name for day in pending for name in inputs[day]])
         ahead = {day: inputs[day] for day in pending}
-        run = _went_on((folder, code), ahead, _reader(folder, [*ahead.values()]))
+        window = resolved.recipe.window
+        of = _Of(folder, code, window.history_days if window is not None else 0)
+        run = _went_on(of, ahead, _reader(folder, [*ahead.values()]))
         if run is None:
             run = FeatureRun(load_definition(project, resolved), _reader(folder, [*ahead.values()]))
         for start in range(0, len(pending), WRITTEN_TOGETHER):
@@ -117,15 +119,24 @@ def materialise(
                 project, resolved, run, pending[start : start + WRITTEN_TOGETHER], wanted, inputs
             ):
                 report(day, manifest, "computed")
-        _remember((folder, code), ahead, run)
+        _remember(of, ahead, run)
     return FeatureResult(tuple(done[day] for day in asked))
 
 
 @dataclass(frozen=True)
-class _Ended:
-    """The last run of this process, which may go on with later days: of what folder and code, what it was told up to which day."""
+class _Of:
+    """What a run's answers depend on beside the partitions that it is told: `code` is the `features_digest`."""
 
-    of: tuple[Path, str]
+    folder: Path
+    code: str
+    history_days: int
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """The last run of this process, which may go on with later days: what it was told, up to which day."""
+
+    of: _Of
     told: Mapping[str, str | None]
     until: str
     run: FeatureRun
@@ -134,7 +145,7 @@ class _Ended:
 _ended: list[_Ended] = []  # one at most
 
 
-def _went_on(of: tuple[Path, str], days: Mapping[str, Mapping[str, str | None]], read: Read) -> FeatureRun | None:
+def _went_on(of: _Of, days: Mapping[str, Mapping[str, str | None]], read: Read) -> FeatureRun | None:
     """The run that ended last, where it has been told just what a run of `days` alone would be: the same partitions with the same
     content, as far as these days look back."""
     if not _ended or _ended[0].of != of or min(days) <= _ended[0].until:
@@ -149,7 +160,7 @@ def _went_on(of: tuple[Path, str], days: Mapping[str, Mapping[str, str | None]],
     return ended.run
 
 
-def _remember(of: tuple[Path, str], days: Mapping[str, Mapping[str, str | None]], run: FeatureRun) -> None:
+def _remember(of: _Of, days: Mapping[str, Mapping[str, str | None]], run: FeatureRun) -> None:
     _ended.clear()
     if run.rows_known <= ROWS_KEPT:
         told = {name: digest for day in days.values() for name, digest in day.items()}

@@ -19,6 +19,7 @@ from mtac_assets.data.features_plan import feature_path, manifest_path, stale_ke
 from mtac_assets.data.features_view import FeatureError
 from mtac_assets.data.ingest import ingest
 from mtac_assets.data.partitions import stamp_path
+from mtac_assets.data.point_in_time_codes import PointInTimeError
 from mtac_assets.provenance.files import FileState
 from mtac_assets.spec.errors import MtacError
 from mtac_assets.spec.load import load_recipe
@@ -137,6 +138,13 @@ def test_a_run_goes_on_only_while_what_it_was_told_still_holds(returns) -> None:
     features._ended.clear()
     materialise(returns.project, resolved, [days[6]])
     assert stored(returns, days[6]) == after, "a process that knows nothing of before"
+
+
+def test_a_run_that_looks_back_less_far_does_not_go_on_from_one_that_looked_further(returns) -> None:
+    days = returns.days(10)
+    materialise(returns.project, recipe(returns), days[:6])
+    with pytest.raises(PointInTimeError, match="history_days"):
+        materialise(returns.project, recipe(returns, "window.history_days=1"), [days[6]])
 
 
 def test_what_is_up_to_date_is_not_touched(returns) -> None:
