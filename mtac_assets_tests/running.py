@@ -190,7 +190,7 @@ def running(project: Project) -> Iterator[Running]:
             made.stop()
 
 
-def until(holds: Callable[[], bool], what: str, seconds: float = 240.0) -> float:
+def until(holds: Callable[[], bool], what: str, seconds: float = 420.0) -> float:
     """Seconds until `holds`."""
     began = time.monotonic()
     while not holds():

@@ -25,7 +25,7 @@ from mtac_assets_tests import running
 from mtac_assets_tests.running import Running, until
 from mtac_assets_tests.tides import make_project, write_day
 
-pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(900)]
 TIDES = "tides"
 ATTEMPTS = 3
 ARRIVAL = (
