@@ -68,11 +68,11 @@ def test_where_the_file_system_counts_finely_no_second_writing_goes_unseen(tmp_p
 @pytest.mark.usefixtures("coarse")
 def test_where_it_counts_coarsely_two_seconds_are_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     second = int(time.time()) * 1_000_000_000
-    write, sync = Path.write_bytes, os.utime
+    write = Path.write_bytes
 
     def coarsely(path: Path, data: bytes) -> int:
         done = write(path, data)
-        sync(path, ns=(second, second))
+        os.utime(path, ns=(second, second))
         return done
 
     monkeypatch.setattr(Path, "write_bytes", coarsely)
