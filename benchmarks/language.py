@@ -20,6 +20,7 @@ from benchmarks.figure import Figure
 
 ROOT = Path(__file__).resolve().parents[1]
 STEPS, ROUNDS = 12, 4
+REDUCTIONS = 12
 MILLIONS, WORKERS = (10, 100), (2, 4)
 SETTINGS = {"layers": 4, "heads": 4, "width": 128}
 LENGTH, VOCABULARY, BATCH, MICRO = 128, 4096, 16, 4
@@ -133,7 +134,7 @@ def reduction(millions: int) -> None:
         all_gather(flat, layout, workers)
 
     ways: dict[str, Callable[[], object]] = {"tree": tree, "plain": lambda: distributed.all_reduce(flat)}
-    for turn in range(ROUNDS + 2):
+    for turn in range(REDUCTIONS + 1):
         seconds: dict[str, float] = {}
         for name in sorted(ways, reverse=bool(turn % 2)):
             workers.anyone(False)  # begin together

@@ -12,6 +12,7 @@ from mtac_assets.cli import output
 from mtac_assets.cli.app import app
 from mtac_assets.cli.arguments import AsOf, Overrides, parse_date
 from mtac_assets.cli.output import Json
+from mtac_assets.spec.collector import paused
 from mtac_assets.spec.errors import EXIT_CHECK_FAILED, Finding, MtacError, raise_all
 
 if TYPE_CHECKING:
@@ -103,7 +104,8 @@ def _before_training(
     workers = workers or project.environment.launcher.workers
     built = find_built(project, resolved) if resolved.is_language else None
     manifest = built.manifest if built is not None else None
-    results = run(facts_of(project, resolved, workers=workers, device=device, manifest=manifest))
+    with paused():  # torch is loaded here, and its many objects all stay
+        results = run(facts_of(project, resolved, workers=workers, device=device, manifest=manifest))
     failed = [result for result in results if result.finding is not None]
     if json:
         checks = [result.document() for result in results]

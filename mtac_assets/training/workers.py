@@ -24,8 +24,8 @@ from mtac_assets.spec.errors import Finding
 from mtac_assets.training.errors import SECONDS_VARIABLE, TrainingRefused, WorkerLost, WorkersDiffer
 from mtac_assets.training.liveness import Address, Liveness, ask
 
-CHUNK, IN_FLIGHT = 1 << 19, 4
-"""Elements sent at a time, so that those that came are added while others are on their way, and how many are received at once."""
+CHUNK, IN_FLIGHT = 1 << 20, 4
+"""Elements sent at a time where they are added, so that some are added while others are on their way, and how many are received at once."""
 PATIENCE = 5.0
 """Seconds that a worker which gave up waits for others to do so too: who does not is the one to name."""
 
@@ -140,26 +140,28 @@ class Group(Workers):
         return each.tolist()
 
     def exchange(self, partner: int, *, give: Tensor, add_to: Tensor | None = None, into: Tensor | None = None) -> None:
-        """Send `give` and receive as much as `add_to` or `into` holds, in chunks; what comes is added to the one, or is the other."""
+        """Send `give` and receive as much as `add_to` or `into` holds; what comes is added to the one, or is the other. The partner
+        does the same with its own."""
         swap = self._swap_on_gpu if self._device.type == "cuda" else self._swap
         self._named(lambda: swap(partner, give, add_to, into))
 
     def _swap(self, partner: int, give: Tensor, add_to: Tensor | None, into: Tensor | None) -> None:
-        """Chunks come into a few buffers that stay warm, and are added while the next are on their way."""
+        """What is added comes in chunks into a few buffers that stay warm, and is added while the next are on their way."""
+        if add_to is None:
+            assert into is not None
+            going = [self._distributed.isend(give, partner)] if len(give) else []
+            coming = [self._distributed.irecv(into, partner)] if len(into) else []
+            self._wait([*coming, *going])
+            return
         going = [self._distributed.isend(chunk, partner) for chunk in give.split(CHUNK) if len(chunk)]
-        if into is not None:
-            coming = [self._distributed.irecv(chunk, partner) for chunk in into.split(CHUNK) if len(chunk)]
-            self._wait(coming)
-        elif add_to is not None:
-            targets = [chunk for chunk in add_to.split(CHUNK) if len(chunk)]
-            pending: deque[tuple[Any, Tensor, Tensor]] = deque()
-            for place, target in enumerate(targets):
-                if len(pending) == len(self._buffers):
-                    self._add(pending.popleft())
-                buffer = self._buffers[place % len(self._buffers)][: len(target)]
-                pending.append((self._distributed.irecv(buffer, partner), buffer, target))
-            while pending:
+        pending: deque[tuple[Any, Tensor, Tensor]] = deque()
+        for place, target in enumerate(chunk for chunk in add_to.split(CHUNK) if len(chunk)):
+            if len(pending) == len(self._buffers):
                 self._add(pending.popleft())
+            buffer = self._buffers[place % len(self._buffers)][: len(target)]
+            pending.append((self._distributed.irecv(buffer, partner), buffer, target))
+        while pending:
+            self._add(pending.popleft())
         self._wait(going)
 
     def _swap_on_gpu(self, partner: int, give: Tensor, add_to: Tensor | None, into: Tensor | None) -> None:

@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 
 from mtac_assets.provenance.files import read_json, write_json
+from mtac_assets.spec.collector import paused
 from mtac_assets.spec.errors import EXIT_CHECK_FAILED, MtacError
+from mtac_assets.spec.leave import leave
 from mtac_assets.spec.load import load_resolved
 from mtac_assets.spec.project import find_project
 from mtac_assets.training.preflight.facts import facts_of
@@ -49,4 +51,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with paused():  # all that is made here stays to the end
+        code = main()
+    leave(code)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
-from mtac_assets.spec.collector import paused
 from mtac_assets.spec.environment import Environment
 from mtac_assets.spec.errors import Finding
 from mtac_assets.spec.project import Project
@@ -82,7 +80,6 @@ def facts_of(
     problems: tuple[tuple[str, object, str], ...] = ()
     parameters = memory = flops = None
     if schema is not None and recipe.model.kind == "gpt":
-        _load_libraries()
         from mtac_assets.training.models import gpt
 
         problems = _misnamed(gpt.Settings, recipe.model.settings)
@@ -117,12 +114,6 @@ def facts_of(
         shutil.disk_usage(at).free,
         os.cpu_count() or 1,
     )
-
-
-def _load_libraries() -> None:
-    """torch, and what its fake tensors need of it, without looking for garbage meanwhile: a tenth of the time."""
-    with paused():
-        importlib.import_module("torch._dynamo")
 
 
 def _language(resolved: ResolvedRecipe, manifest: Mapping[str, Any] | None) -> tuple[TokenSchema | None, int | None]:
