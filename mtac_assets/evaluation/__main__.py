@@ -18,12 +18,14 @@ from mtac_assets.spec.errors import MtacError
 from mtac_assets.spec.leave import leave
 from mtac_assets.spec.load import load_resolved
 from mtac_assets.spec.project import find_project
+from mtac_assets.training.heap import keep_freed_memory
 from mtac_assets.training.own_limit import keep_own_limit
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     keep_own_limit()
+    keep_freed_memory()
     try:
         project = find_project(options.project_root)
         resolved = load_resolved(options.recipe, project)

@@ -52,7 +52,7 @@ def draw_all(report: Mapping[str, Any], folder: Path) -> list[str]:
             if figure is None:
                 continue
             path = folder / f"{name}.png"
-            figure.savefig(path, metadata={"Software": None}, pil_kwargs={"optimize": True})
+            figure.savefig(path, metadata={"Software": None})
             assert path.stat().st_size < LARGEST, f"{path.name} has {path.stat().st_size} bytes"
             drawn.append(path.name)
     return drawn

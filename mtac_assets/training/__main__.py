@@ -20,6 +20,7 @@ from mtac_assets.spec.load import load_recipe, load_resolved
 from mtac_assets.spec.project import Project, find_project
 from mtac_assets.spec.resolved import ResolvedRecipe
 from mtac_assets.training.errors import TrainingRefused
+from mtac_assets.training.heap import keep_freed_memory
 from mtac_assets.training.own_limit import keep_own_limit
 from mtac_assets.training.process import StopRequest, exit_code, require_variables
 
@@ -37,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         given = sys.argv[1:] if arguments is None else arguments
         os.execv(sys.executable, [sys.executable, "-m", SEVERAL, *given])
     keep_own_limit()
+    keep_freed_memory()
     stop = StopRequest()
     return exit_code(options.out, options.run_id, lambda: _work(options, stop))
 

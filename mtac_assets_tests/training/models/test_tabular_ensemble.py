@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtac_assets.data.training_set_schema import FeatureSchema
-from mtac_assets.training.models.tabular_ensemble import PiecewiseLinear, build, drop, quantiles
+from mtac_assets.training.models.tabular_ensemble import Activation, PiecewiseLinear, build, kept, quantiles
 
 SCHEMA = FeatureSchema(("a", "b"), ("k", "l"), (("x", "y"), ("u",)))
 NUMERIC = torch.tensor([[0.0, 1.0], [1.0, 1.0], [2.0, float("nan")], [5.0, 1.0]])
@@ -73,14 +73,34 @@ def test_a_feature_that_is_always_missing_is_no_obstacle():
 
 
 def test_dropout_keeps_the_mean_and_falls_away_in_use():
-    x = torch.ones(3, 2000, 4)
     torch.manual_seed(0)
-    dropped = drop(x, 0.25)
-    assert dropped.mean() == pytest.approx(1.0, abs=0.03)
-    assert (dropped == 0).float().mean() == pytest.approx(0.25, abs=0.03)
-    assert drop(x, 0.0) is x
+    mask = kept(torch.ones(3, 2000, 7), 4, 0.25)
+    assert mask.shape == (2000, 4)
+    assert mask.mean() == pytest.approx(1.0, abs=0.03)
+    assert (mask == 0).float().mean() == pytest.approx(0.25, abs=0.03)
+    assert kept(mask[None], 4, 0.0) is None
     model = fitted(dropout=0.5).eval()
     assert torch.equal(model(NUMERIC, CATEGORICAL), model(NUMERIC, CATEGORICAL))
+
+
+@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_an_activation_has_the_bits_of_torchs_own_operations(members, dropout):
+    torch.manual_seed(0)
+    given = [torch.randn(members, 50, 8), torch.randn(3, 1, 8), torch.randn(3, 1, 8)]
+    mask, weight = kept(given[0], 8, dropout), torch.randn(3, 50, 8)
+
+    def plain(h, scale, bias, mask):
+        x = torch.relu(torch.addcmul(bias, h, scale))
+        return x if mask is None else x * mask
+
+    found = []
+    for way in (plain, Activation.apply):
+        leaves = [one.clone().requires_grad_() for one in given]
+        out = way(*leaves, mask)
+        (out * weight).sum().backward()
+        found.append([out.detach(), *(leaf.grad for leaf in leaves)])
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
 
 
 @pytest.mark.parametrize("wrong", [{"members": 0}, {"dropout": 1.0}, {"bins": -1}])
