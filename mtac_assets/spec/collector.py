@@ -1,4 +1,4 @@
-"""Python's garbage collector, paused while many objects that all stay are made: it would look through them again and again."""
+"""Python's garbage collector, kept from looking again and again through objects that all stay."""
 
 from __future__ import annotations
 
@@ -17,3 +17,11 @@ def paused() -> Generator[None]:
     finally:
         if collecting:
             gc.enable()
+
+
+def settle() -> None:
+    """For a process that works long on what it has loaded: what is there now is looked at never again, and what is new less often
+    (20,000 new objects instead of 700)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)

@@ -21,6 +21,7 @@ from mtac_assets.evaluation import launch as evaluation
 from mtac_assets.monitoring import launch as monitoring
 from mtac_assets.orchestration.replay.surroundings import AHEAD
 from mtac_assets.provenance.files import read_json, trust_times_of, write_json
+from mtac_assets.spec.collector import settle
 from mtac_assets.spec.errors import MtacError
 from mtac_assets.training import launch as training
 from mtac_assets.training.nursery import COMMON, nursery
@@ -87,6 +88,7 @@ def _opened(order: dict[str, Any]) -> Iterator[_Open]:
         nursery(CHILDREN) as children,
         kept_repository(project) as repository,
     ):
+        settle()
         yield _Open(project, opened, repository, children, order["recipe"], first, last, landings, library, position)
 
 
