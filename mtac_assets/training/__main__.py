@@ -14,6 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mtac_assets.spec.collector import paused
 from mtac_assets.spec.errors import Finding
 from mtac_assets.spec.leave import leave
 from mtac_assets.spec.load import load_recipe, load_resolved
@@ -49,8 +50,9 @@ def _work(options: argparse.Namespace, stop: StopRequest) -> None:
     resolved = _recipe(project, options)
     require_variables(resolved.recipe.training)
     # From here on torch may be loaded.
-    from mtac_assets.training.inputs import gather
-    from mtac_assets.training.workers import join
+    with paused():
+        from mtac_assets.training.inputs import gather
+        from mtac_assets.training.workers import join
 
     workers = join(resolved.recipe.training.device)
     training_set = options.training_set

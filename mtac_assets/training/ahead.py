@@ -28,11 +28,14 @@ from mtac_assets.training.read_while_loading import decisive
 
 # Runs as `-c`, for a module of ours would be code that the fingerprint does not cover.
 WAITING = """
-import fcntl, importlib, json, os, runpy, sys
+import fcntl, gc, importlib, json, os, runpy, sys
 lanes = int(sys.argv[2])
 fcntl.lockf(lanes, fcntl.LOCK_EX, 1, int(sys.argv[3]))
+gc.disable()  # what is loaded stays
 for name in sys.argv[4:]:
     importlib.import_module(name)
+gc.freeze()
+gc.enable()
 os.close(lanes)  # another one's turn, as it would be by our end
 line = sys.stdin.readline()
 if not line:

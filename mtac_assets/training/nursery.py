@@ -43,10 +43,12 @@ MOTHER = """
 import atexit, gc, importlib, json, os, runpy, signal, socket, sys, threading
 orders = socket.socket(fileno=os.dup(0))
 os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+gc.disable()  # what is loaded stays
 for name in sys.argv[2:]:
     importlib.import_module(name)
 gc.collect()
-gc.freeze()  # what is loaded stays: a child's collector need not touch, and so copy, the pages that it shares with its mother
+gc.freeze()  # a child's collector need not touch, and so copy, the pages that it shares with its mother
+gc.enable()
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 while True:
     data, fds, _, _ = socket.recv_fds(orders, 1, 3)
