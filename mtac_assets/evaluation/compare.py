@@ -151,7 +151,7 @@ def compare_resampled(
     }
     if a.value is None or b.value is None:
         return _unjudged(known, a.reason or b.reason or "undefined")
-    effect = better * (a.value - b.value)
+    effect = better * (a.value - b.value) + 0.0  # not -0.0 where less is better and nothing differs
     if days < MIN_COMPARISON_DAYS:
         reason = f"{days} {a.unit}s are too few to tell a difference from chance; {MIN_COMPARISON_DAYS} are needed"
         return _unjudged(known, reason, effect)
