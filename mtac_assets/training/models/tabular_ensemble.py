@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 
@@ -159,16 +160,16 @@ class Activation(torch.autograd.Function):
         return x_KBD
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient_KBD: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         h_KBD, scale_KD, kept_BD, x_KBD = ctx.saved_tensors
         at_KBD = gradient_KBD.clone() if kept_BD is None else gradient_KBD * kept_BD
-        torch.ops.aten.threshold_backward.grad_input(
-            at_KBD, x_KBD, 0, grad_input=at_KBD
-        )  # what ReLU and dropout let through
-        bias_KD, scale_gradient_KD = at_KBD.sum(1, keepdim=True), (at_KBD * h_KBD).sum(1, keepdim=True)
+        # What ReLU and dropout let through.
+        torch.ops.aten.threshold_backward.grad_input(at_KBD, x_KBD, 0, grad_input=at_KBD)
+        to_scale_KD, to_bias_KD = (at_KBD * h_KBD).sum(1, keepdim=True), at_KBD.sum(1, keepdim=True)
         at_KBD.mul_(scale_KD)
         shared = h_KBD.shape[0] == 1
-        return at_KBD.sum(0, keepdim=True) if shared else at_KBD, scale_gradient_KD, bias_KD, None
+        return at_KBD.sum(0, keepdim=True) if shared else at_KBD, to_scale_KD, to_bias_KD, None
 
 
 class TabularEnsemble(nn.Module):
