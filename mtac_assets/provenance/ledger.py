@@ -228,10 +228,13 @@ def entry_of(document: Mapping[str, Any], commit: str) -> Entry:
 
 def _entries(repository: Repository, name: str) -> list[Entry]:
     """Entries by their commits' messages, first parents only: one process, no trees."""
-    done = repository.attempt("log", "--first-parent", "--reverse", "--format=%H %b%x00", name)
+    done = _log(repository, name)
     if done.returncode != 0:
-        if repository.resolve(name) is None:
+        tip = repository.resolve(name)
+        if tip is None:
             return []
+        done = _log(repository, tip)  # where the chain began between the two, its tip can be read now
+    if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip()
         raise GitError(
             Finding(f"the ledger cannot be read: {said}", name, "a whole chain", "fetch it again from the remote")
@@ -243,6 +246,10 @@ def _entries(repository: Repository, name: str) -> list[Entry]:
             document = parse_object(body.strip())
             found.append(read_entry(repository, commit) if document is None else entry_of(document, commit))
     return found
+
+
+def _log(repository: Repository, revision: str) -> subprocess.CompletedProcess[bytes]:
+    return repository.attempt("log", "--first-parent", "--reverse", "--format=%H %b%x00", revision)
 
 
 def _write(repository: Repository, entry: Entry, parent: str | None) -> str:

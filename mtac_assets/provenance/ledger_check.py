@@ -28,18 +28,22 @@ class _Link:
 
 
 def check(repository: Repository, environment: str) -> list[Finding]:
-    """Every problem of the ledger, the earliest entry first."""
+    """Every problem of the ledger, the earliest entry first. Entries that are appended meanwhile accuse nobody."""
+    # Git writes a reference's record a moment before the reference itself: what is still wrong when looked at again is wrong.
+    return _findings(repository, environment) and _findings(repository, environment)
+
+
+def _findings(repository: Repository, environment: str) -> list[Finding]:
     name = LEDGER + environment
+    # The witnesses first, the chain after them: so all that they saw is in it, whoever appends meanwhile.
+    anchors, others = list(_anchors(repository, environment)), list(_other_heads(repository, environment))
     head = repository.resolve(name)
     chain = _chain(repository, head) if head is not None else []
-    problems: list[tuple[int, str]] = [*_within(chain), *_against_anchors(repository, environment, chain)]
-    known = {
-        link.commit for link in chain
-    }  # what led to such a commit is a beginning of the chain, and need not be read again
-    for place, other in _other_heads(repository, environment, head):
-        if other in known:
-            continue
-        problems.extend(_against(chain, _chain(repository, other), place))
+    problems: list[tuple[int, str]] = [*_within(chain), *_against_anchors(anchors, chain)]
+    known = {link.commit for link in chain}  # what led to such a commit is a beginning of the chain, and was read
+    for place, other in others:
+        if other not in known:
+            problems.extend(_against(chain, _chain(repository, other), place))
     found: dict[int, str] = {}
     for sequence, problem in problems:
         found.setdefault(sequence, problem)
@@ -95,31 +99,34 @@ def _within(chain: Sequence[_Link]) -> Iterator[tuple[int, str]]:
         before = entry
 
 
-def _against_anchors(repository: Repository, environment: str, chain: Sequence[_Link]) -> Iterator[tuple[int, str]]:
-    digests = {link.entry.sequence: link.entry.digest for link in chain if link.entry is not None}
+def _anchors(repository: Repository, environment: str) -> Iterator[tuple[str, int, str]]:
+    """What models' commits say of the head of this ledger when they were recorded: model, number of entries, its digest."""
     for model in refs.summaries(repository):
         anchored = model.ledger.get(environment)
-        if anchored is None:
-            continue
-        sequence = int(anchored["sequence"])
+        if anchored is not None:
+            yield model.model_id, int(anchored["sequence"]), anchored["digest"]
+
+
+def _against_anchors(anchors: Sequence[tuple[str, int, str]], chain: Sequence[_Link]) -> Iterator[tuple[int, str]]:
+    digests = {link.entry.sequence: link.entry.digest for link in chain if link.entry is not None}
+    for model_id, sequence, digest in anchors:
         if sequence not in digests:
-            yield len(chain) + 1, f"was cut off: {model.model_id} was recorded when there were {sequence} entries"
-        elif digests[sequence] != anchored["digest"]:
-            yield sequence, f"was edited or replaced: {model.model_id} was recorded when it had another digest"
+            yield len(chain) + 1, f"was cut off: {model_id} was recorded when there were {sequence} entries"
+        elif digests[sequence] != digest:
+            yield sequence, f"was edited or replaced: {model_id} was recorded when it had another digest"
 
 
-def _other_heads(repository: Repository, environment: str, head: str | None) -> Iterator[tuple[str, str]]:
-    """Commits that were or are the head of this ledger elsewhere, with a name for the place."""
+def _other_heads(repository: Repository, environment: str) -> Iterator[tuple[str, str]]:
+    """Commits that were or are the head of this ledger, here and elsewhere, with a name for the place."""
     name = LEDGER + environment
     done = repository.attempt("reflog", "show", "--format=%H", name, "--")
     for commit in dict.fromkeys(done.stdout.decode().split()):
-        if commit != head:
-            yield "this repository's own record of the reference", commit
+        yield "this repository's own record of the reference", commit
     copies = repository.text("for-each-ref", "--format=%(objectname) %(refname)", REMOTE_COPIES)
     for line in copies.splitlines():
         commit, _, reference = line.partition(" ")
         remote, _, ledger = reference.removeprefix(REMOTE_COPIES).partition("/ledger/")
-        if ledger == environment and commit != head:
+        if ledger == environment:
             yield f"the copy at {remote}", commit
 
 
