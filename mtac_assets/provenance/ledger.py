@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
 import time
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
