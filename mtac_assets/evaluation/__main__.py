@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from mtac_assets.provenance.files import write_json
+from mtac_assets.provenance.usage import Usage
 from mtac_assets.spec.errors import MtacError
 from mtac_assets.spec.leave import leave
 from mtac_assets.spec.load import load_resolved
@@ -23,6 +24,8 @@ from mtac_assets.training.own_limit import keep_own_limit
 
 
 def main(arguments: list[str] | None = None) -> int:
+    # Called with arguments, this process does one order after the other (`training.nursery`): what was used before was for those.
+    before = Usage() if arguments is None else Usage.so_far(0.0)
     options = _parser().parse_args(arguments)
     keep_own_limit()
     keep_freed_memory()
@@ -37,7 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
         if resolved.is_language:
             from mtac_assets.evaluation.language.evaluate import evaluate_language
 
-            evaluate_language(project, resolved, options.pack, data_dir=options.data, out=options.out, note=_say)
+            evaluate_language(
+                project, resolved, options.pack, data_dir=options.data, out=options.out, note=_say, before=before
+            )
             return 0
         if options.judge:
             from mtac_assets.evaluation.judged import judge
@@ -73,6 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
             out=options.out,
             note=_say,
             beforehand=beforehand,
+            before=before,
         )
     except MtacError as error:
         if options.errors is not None:

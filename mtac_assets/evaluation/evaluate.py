@@ -38,11 +38,12 @@ def evaluate(
     out: Path | None = None,
     note: Callable[[str], None] = lambda _: None,
     beforehand: Beforehand | None = None,
+    before: Usage | None = None,
 ) -> Report:
     """Evaluate `pack` on the test rows of `resolved`, beside its baselines and the `champion` pack; publish the report.
 
     `out`: the report's folder, by default reports/<Model ID>. `beforehand`: what was read and fitted while the model was
-    trained; done anew where data or code have changed since. Raises EvaluationError where rows or scores are unfit,
+    trained; done anew where data or code have changed since. `before`: what this process had used for other work. Raises EvaluationError where rows or scores are unfit,
     PackInvalid where a pack is not what was sealed, and what reading features raises. Whatever fails, what was at `out`
     stays.
     """
@@ -67,7 +68,7 @@ def evaluate(
         "overlap_rows": material.overlap_rows,
         "key": report_key(project, resolved, sealed.model_id),
         "seconds": watch.seconds,
-        "usage": Usage.so_far(sum(watch.seconds.values())).document(),
+        "usage": Usage.so_far(sum(watch.seconds.values())).since(before or Usage()).document(),
     }
     if theirs is not None:
         identity = {"model_id": theirs.model_id, "weights_digest": theirs.weights_digest}

@@ -4,6 +4,9 @@ A process that only loads torch takes seconds; a fork of one that has loaded it 
 instruction on, the same process. As in `ahead`, only libraries are loaded before the fork, never the project's own code, and the variables
 that libraries read while loading are those of the process that is wanted: each set of them has a mother of its own.
 Each child has a guardian that waits for it and tells its end and what it has used; children lead sessions of their own.
+
+Modules that `stay` are not forked: one process does what is asked of them, one order after the other, and loads its own code once.
+For those that only read and compute (scores, reports), never for a training, which is a new process by its identity.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,16 +43,51 @@ COMMON = (
 
 # Runs as `-c`, for a module of ours would be code that the fingerprint does not cover.
 MOTHER = """
-import atexit, gc, importlib, json, os, runpy, signal, socket, sys, threading
+import atexit, gc, importlib, json, os, resource, runpy, signal, socket, sys, threading
 orders = socket.socket(fileno=os.dup(0))
 os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
 gc.disable()  # what is loaded stays
-for name in sys.argv[2:]:
+stays = sys.argv[2] == "stays"
+for name in sys.argv[3:]:
     importlib.import_module(name)
 gc.collect()
 gc.freeze()  # a child's collector need not touch, and so copy, the pages that it shares with its mother
 gc.enable()
-signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+streams = os.dup(1), os.dup(2)
+
+def tell(told, document):
+    os.write(told, json.dumps(document).encode() + b"\\n")
+
+def spent(used):
+    return {"cpu_seconds": used.ru_utime + used.ru_stime, "peak_memory_bytes": used.ru_maxrss * 1024,
+            "bytes_written": used.ru_oublock * 512}
+
+def do(order, told, stderr, stdout):
+    tell(told, {"pid": os.getpid()})
+    before = spent(resource.getrusage(resource.RUSAGE_SELF))
+    os.dup2(stdout, 1); os.close(stdout)
+    os.dup2(stderr, 2); os.close(stderr)
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    try:
+        code = importlib.import_module(order["module"] + ".__main__").main(order["arguments"])
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    signal.setitimer(signal.ITIMER_REAL, 0)  # a limit was that order's
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(streams[0], 1)
+    os.dup2(streams[1], 2)
+    after = spent(resource.getrusage(resource.RUSAGE_SELF))
+    own_share = {name: after[name] - before[name] for name in ("cpu_seconds", "bytes_written")}
+    tell(told, {"code": code, **after, **own_share})
+    os.close(told)
+
+if not stays:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 while True:
     data, fds, _, _ = socket.recv_fds(orders, 1, 3)
     if not data:
@@ -57,6 +95,9 @@ while True:
     length = int.from_bytes(orders.recv(4, socket.MSG_WAITALL), "big")
     order = json.loads(orders.recv(length, socket.MSG_WAITALL))
     told, stderr, stdout = fds
+    if stays:
+        do(order, told, stderr, stdout)
+        continue
     if os.fork():
         os.close(told); os.close(stderr); os.close(stdout)
         continue
@@ -65,11 +106,9 @@ while True:
     child = os.fork()
     if child:
         os.close(stderr); os.close(stdout)
-        os.write(told, json.dumps({"pid": child}).encode() + b"\\n")
+        tell(told, {"pid": child})
         _, status, used = os.wait4(child, 0)
-        end = {"code": os.waitstatus_to_exitcode(status), "cpu_seconds": used.ru_utime + used.ru_stime,
-               "peak_memory_bytes": used.ru_maxrss * 1024, "bytes_written": used.ru_oublock * 512}
-        os.write(told, json.dumps(end).encode() + b"\\n")
+        tell(told, {"code": os.waitstatus_to_exitcode(status), **spent(used)})
         os._exit(0)
     os.close(told)
     os.setsid()
@@ -103,13 +142,21 @@ os._exit(code)
 
 class Forked:
     """A child as `subprocess.Popen` would show it. `stderr` is to be read, or None where it is our own; `stdout` is to be read, or
-    None where nobody does."""
+    None where nobody does. `stays`: the process that does this order and others, where it is no fork."""
 
     stdin = None
 
-    def __init__(self, told: int, stderr: IO[bytes] | None, stdout: IO[bytes] | None, mother: Nursery) -> None:
+    def __init__(
+        self,
+        told: int,
+        stderr: IO[bytes] | None,
+        stdout: IO[bytes] | None,
+        mother: Nursery,
+        stays: subprocess.Popen[bytes] | None,
+    ) -> None:
         self._told = os.fdopen(told, "rb", buffering=0)
         self._mother = mother
+        self._stays = stays
         self._buffer = b""
         self._heard: dict[IO[bytes], bytearray] = {}
         self.stderr, self.stdout = stderr, stdout
@@ -126,7 +173,7 @@ class Forked:
         """The exit code, negative for a signal. Raises subprocess.TimeoutExpired."""
         if self.returncode is None:
             line = self._line(timeout)
-            end = json.loads(line) if line else {"code": -signal.SIGKILL}  # its guardian is gone
+            end = json.loads(line) if line else {"code": self._untold()}
             self.returncode = end.pop("code")
             self._mother.account(Usage(**end))
             self._told.close()
@@ -163,6 +210,10 @@ class Forked:
     def kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
 
+    def _untold(self) -> int:
+        """The exit code where nobody is left to tell it: of the process that stayed, or that of a fork whose guardian is gone."""
+        return -signal.SIGKILL if self._stays is None else self._stays.wait()
+
     def _line(self, timeout: float | None) -> bytes:
         until = None if timeout is None else time.monotonic() + timeout
         while b"\n" not in self._buffer:
@@ -179,10 +230,12 @@ class Forked:
 
 @dataclass
 class Nursery:
-    """`libraries`: module to what it will want loaded. Only children of these modules come from here. `used`: by those that have
-    ended, whom this process has not waited for itself; the memory is the largest one's."""
+    """`libraries`: module to what it will want loaded. Only children of these modules come from here. `stay`: those of them whose
+    `__main__.main(arguments)` is called again and again in one process. `used`: by those that have ended, whom this process has not
+    waited for itself; the memory is the largest one's."""
 
     libraries: Mapping[str, Sequence[str]]
+    stay: Collection[str] = ()
     used: Usage = field(default_factory=Usage)
     _mothers: dict[tuple[str, str, str], tuple[subprocess.Popen[bytes], socket.socket]] = field(default_factory=dict)
     _ordering: threading.Lock = field(default_factory=threading.Lock)
@@ -217,19 +270,21 @@ class Nursery:
         hearing, saying = os.pipe() if piped else (None, os.dup(2))
         reading, writing = os.pipe() if answers else (None, os.open(os.devnull, os.O_WRONLY))
         order = json.dumps({"module": module, "arguments": list(arguments), "environment": dict(variables)}).encode()
+        stays = None
         try:
             with (
                 self._ordering,
                 suppress(BrokenPipeError, ConnectionResetError),
             ):  # it says no more: as a child that never was
-                orders = self._mother(module, root, variables)
+                mother, orders = self._mother(module, root, variables)
+                stays = mother if module in self.stay else None
                 socket.send_fds(orders, [b"o"], [tell, saying, writing])
                 orders.sendall(len(order).to_bytes(4, "big") + order)
         finally:
             for end in (tell, saying, writing):
                 os.close(end)
         streams = [os.fdopen(each, "rb") if each is not None else None for each in (hearing, reading)]
-        child = Forked(told, streams[0], streams[1], self)
+        child = Forked(told, streams[0], streams[1], self, stays)
         try:
             return child if child.begun(seconds) else None
         except subprocess.TimeoutExpired:
@@ -238,14 +293,23 @@ class Nursery:
                 os.killpg(child.pid, signal.SIGKILL)
             raise
 
-    def _mother(self, module: str, root: Path, variables: Mapping[str, str]) -> socket.socket:
+    def _mother(
+        self, module: str, root: Path, variables: Mapping[str, str]
+    ) -> tuple[subprocess.Popen[bytes], socket.socket]:
         key = (module, str(root), json.dumps(decisive(variables), sort_keys=True))
         known = self._mothers.get(key)
         if known is not None and known[0].poll() is None:
-            return known[1]
+            return known
         ours, theirs = socket.socketpair()
         mother = subprocess.Popen(
-            [sys.executable, "-c", MOTHER, module, *self.libraries[module]],
+            [
+                sys.executable,
+                "-c",
+                MOTHER,
+                module,
+                "stays" if module in self.stay else "forks",
+                *self.libraries[module],
+            ],
             cwd=root,
             env=dict(variables),
             stdin=theirs.fileno(),
@@ -254,7 +318,7 @@ class Nursery:
         )
         theirs.close()
         self._mothers[key] = mother, ours
-        return ours
+        return self._mothers[key]
 
     def close(self) -> None:
         for mother, orders in self._mothers.values():
@@ -268,9 +332,9 @@ _open: list[Nursery] = []
 
 
 @contextmanager
-def nursery(libraries: Mapping[str, Sequence[str]]) -> Iterator[Nursery]:
-    """Within the block, children of these modules are forked. Its mothers end with it, or with this process."""
-    made = Nursery(libraries)
+def nursery(libraries: Mapping[str, Sequence[str]], stay: Collection[str] = ()) -> Iterator[Nursery]:
+    """Within the block, children of these modules are forked, or `stay`. Their mothers end with it, or with this process."""
+    made = Nursery(libraries, stay)
     _open.append(made)
     try:
         yield made

@@ -118,6 +118,64 @@ def test_variables_that_libraries_read_while_loading_have_a_mother_of_their_own(
     assert len(made._mothers) == 2
 
 
+STAYS = """
+import os, sys, time
+done = []
+def main(arguments):
+    done.append(arguments[0])
+    if arguments[0] == "sleep":
+        time.sleep(60)
+    if arguments[0] == "refuse":
+        raise ValueError("no such order")
+    print(*done, os.getpid(), os.environ["COLOUR"], __name__, os.getsid(0) == os.getpid(), sys.stdin.read(), file=sys.stderr)
+    sum(n * n for n in range(300_000))
+    return len(done)
+"""
+
+
+@pytest.fixture
+def stays(tmp_path: Path) -> Iterator[Nursery]:
+    (tmp_path / MODULE).mkdir()
+    (tmp_path / MODULE / "__init__.py").touch()
+    (tmp_path / MODULE / "__main__.py").write_text(STAYS)
+    with nursery({MODULE: ["colorsys"]}, stay=[MODULE]) as opened:
+        yield opened
+
+
+def test_a_module_that_stays_does_one_order_after_the_other_in_one_process(stays: Nursery, tmp_path: Path) -> None:
+    children = [take(tmp_path, "a"), take(tmp_path, "b", colour="blue")]
+    assert [child.wait(60) for child in children] == [1, 2]
+    said = [child.stderr.read().decode().split() for child in children if child.stderr is not None]
+    pid = str(children[0].pid)
+    assert said == [
+        ["a", pid, "red", f"{MODULE}.__main__", "True"],
+        ["a", "b", pid, "blue", f"{MODULE}.__main__", "True"],
+    ]
+    first = stays.used.cpu_seconds
+    assert take(tmp_path, "c").wait(60) == 3
+    assert 0 < stays.used.cpu_seconds - first < first, "each order has what it used itself"
+
+
+def test_an_order_that_fails_leaves_the_process_to_the_next(stays: Nursery, tmp_path: Path) -> None:
+    failed = take(tmp_path, "refuse")
+    assert failed.wait(60) == 1
+    assert failed.stderr is not None
+    assert b"ValueError: no such order" in failed.stderr.read()
+    after = take(tmp_path, "a")
+    assert (after.wait(60), after.pid) == (2, failed.pid)
+
+
+def test_a_process_that_stayed_and_was_killed_is_begun_anew(stays: Nursery, tmp_path: Path) -> None:
+    slow = take(tmp_path, "sleep")
+    with pytest.raises(subprocess.TimeoutExpired):
+        slow.wait(0.05)
+    os.killpg(slow.pid, signal.SIGALRM)
+    assert slow.wait(60) == -signal.SIGALRM
+    again = take(tmp_path, "a")
+    assert again.wait(60) == 1
+    assert again.pid != slow.pid
+
+
 def test_where_no_nursery_is_open_or_the_module_is_none_of_its_own_nothing_is_forked(root: Path) -> None:
     assert ahead.take(MODULE, [], root, os.environ) is None
     with nursery({"another": []}):

@@ -42,8 +42,9 @@ def evaluate_language(
     data_dir: Path | None = None,
     out: Path | None = None,
     note: Callable[[str], None] = lambda _: None,
+    before: Usage | None = None,
 ) -> Report:
-    """Judge `pack` on the test documents of `resolved`. Raises EvaluationError where it learned from another training set."""
+    """Judge `pack` on the test documents of `resolved`. `before`: what this process had used for other work. Raises EvaluationError where it learned from another training set."""
     from mtac_assets.data.training_set import build
 
     sealed = Pack.open(pack)
@@ -53,7 +54,11 @@ def evaluate_language(
     _require_same_tokens(sealed, folder)
     tokenizer = open_tokenizer(folder.folder / TOKENIZER, folder.manifest["tokenizer"])
     document, scores = judge(resolved, pack, folder, tokenizer, note)
-    document |= identity_of(project, resolved, sealed) | {"key": report_key(project, resolved, sealed.model_id)}
+    used = Usage.so_far(sum(document["seconds"].values())).since(before or Usage())
+    document |= identity_of(project, resolved, sealed) | {
+        "key": report_key(project, resolved, sealed.model_id),
+        "usage": used.document(),
+    }
     final = out or project.state.reports / sealed.model_id
     report = publish_report(document, scores, final, draw, language_page)
     value = report.metrics["bits_per_byte"]["value"]
@@ -109,7 +114,6 @@ def judge(
             "digest": digest_json({name: _digest(folder, name) for name in folder.sources}),
         },
         "seconds": watch.seconds,
-        "usage": Usage.so_far(sum(watch.seconds.values())).document(),
     }
     return document, _scores(losses)
 

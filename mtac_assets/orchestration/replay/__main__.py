@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mtac_assets.training.nursery import Nursery
 
 CHILDREN = {each.MODULE: (*each.LIBRARIES, *COMMON) for each in (training, evaluation, monitoring)}
+STAY = (evaluation.MODULE, monitoring.MODULE)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -85,7 +86,7 @@ def _opened(order: dict[str, Any]) -> Iterator[_Open]:
     home = project.state.dagster.absolute()
     with (
         instance(project, storages(home)) as opened,
-        nursery(CHILDREN) as children,
+        nursery(CHILDREN, STAY) as children,
         kept_repository(project) as repository,
     ):
         settle()
