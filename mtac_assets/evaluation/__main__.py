@@ -56,6 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
                 data_dir=options.data,
                 out=options.out,
                 note=_say,
+                kept=options.kept,
             )
             return 0
         from mtac_assets.evaluation.beforehand import look
@@ -63,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         beforehand = None
         if options.listen:
-            beforehand = look(project, resolved, options.data, _say)
+            beforehand = look(project, resolved, options.data, _say, options.kept)
             line = sys.stdin.readline()
             if not line:
                 return 0
@@ -79,6 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
             note=_say,
             beforehand=beforehand,
             before=before,
+            kept=options.kept,
         )
     except MtacError as error:
         if options.errors is not None:
@@ -102,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--listen", action="store_true", help="be told the pack on standard input, when it is there")
     add("--judge", action="store_true", help="no report but the numbers that gates ask for")
     add("--baseline", action="append", default=[], help="with --judge: a baseline to fit; may be given many times")
+    add("--kept", type=Path, help="a folder that keeps the scores of baselines: a replay's")
     add("--champion", type=Path, help="a pack to be scored on the same rows")
     add("--documents", type=Path, help="a training set of texts: score its held-out documents, and write them to --out")
     add("--tokens", type=Path, help="with --documents: a training set with the pack's own tokeniser")

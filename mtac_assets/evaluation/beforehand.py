@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from mtac_assets.evaluation.baselines import fit_and_score
+from mtac_assets.evaluation.kept_baselines import score_once
 from mtac_assets.evaluation.material import Material, gather
 from mtac_assets.provenance.digest import digest_json
 from mtac_assets.provenance.keys import feature_keys, training_set_key
@@ -57,17 +59,19 @@ def look(
     resolved: ResolvedRecipe,
     data_dir: Path | None = None,
     note: Callable[[str], None] = lambda _: None,
+    kept: Path | None = None,
 ) -> Beforehand:
-    """Read rows and fit baselines. Raises EvaluationError where they are unfit, and what reading features raises."""
+    """Read rows and fit baselines, or take them from the folder `kept` (`kept_baselines`). Raises EvaluationError where they are unfit, and what reading features raises."""
     watch = Stopwatch(note)
     inputs = _inputs(project, resolved, data_dir)
     with watch.part("rows", "reading test and training rows"):
         material = gather(project, resolved, data_dir)
     note(f"{len(material.labels):,} test rows of {len(material.test['days'])} days")
+    fit = fit_and_score if kept is None else partial(score_once, kept)
     baselines = {}
     for name in resolved.recipe.evaluation.baselines:
         with watch.part("baselines", f"baseline: {name.replace('_', ' ')}"):
-            baselines[name] = fit_and_score(
+            baselines[name] = fit(
                 name, material.train_rows, material.train_labels, material.test_rows, resolved.recipe.training.seed
             )
     return Beforehand(inputs, material, baselines, watch.seconds)

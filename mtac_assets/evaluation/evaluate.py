@@ -39,17 +39,19 @@ def evaluate(
     note: Callable[[str], None] = lambda _: None,
     beforehand: Beforehand | None = None,
     before: Usage | None = None,
+    kept: Path | None = None,
 ) -> Report:
     """Evaluate `pack` on the test rows of `resolved`, beside its baselines and the `champion` pack; publish the report.
 
     `out`: the report's folder, by default reports/<Model ID>. `beforehand`: what was read and fitted while the model was
-    trained; done anew where data or code have changed since. `before`: what this process had used for other work. Raises EvaluationError where rows or scores are unfit,
+    trained; done anew where data or code have changed since. `before`: what this process had used for other work. `kept`: a
+    folder that keeps baselines (`kept_baselines`). Raises EvaluationError where rows or scores are unfit,
     PackInvalid where a pack is not what was sealed, and what reading features raises. Whatever fails, what was at `out`
     stays.
     """
     sealed, theirs = opened(resolved, pack, champion)
     if beforehand is None or not beforehand.holds(project, resolved, data_dir):
-        beforehand = look(project, resolved, data_dir, note)
+        beforehand = look(project, resolved, data_dir, note, kept)
     material, baselines = beforehand.material, dict(beforehand.baselines)
     watch = Stopwatch(note, dict(beforehand.seconds))
     with watch.part("scores", f"scoring with {sealed.model_id}"):

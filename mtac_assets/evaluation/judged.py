@@ -28,14 +28,16 @@ def judge(
     data_dir: Path | None = None,
     out: Path,
     note: Callable[[str], None] = lambda _: None,
+    kept: Path | None = None,
 ) -> Report:
     """Score `pack`, the `champion` and the named baselines on the test rows of `resolved`; publish the numbers at `out`.
+    `kept`: a folder that keeps baselines (`kept_baselines`).
 
     Raises what `evaluate.evaluate` raises.
     """
     sealed, theirs = opened(resolved, pack, champion)
     fields = {**resolved.fields, "evaluation": {**resolved.fields["evaluation"], "baselines": list(baselines)}}
-    seen = look(project, replace(resolved, fields=fields), data_dir, note)
+    seen = look(project, replace(resolved, fields=fields), data_dir, note, kept)
     material = seen.material
     note(f"scoring with {sealed.model_id}")
     scores = own_scores(resolved, sealed, material)

@@ -106,7 +106,7 @@ def _run(
         recipe, errors = Path(folder) / "recipe.json", Path(folder) / "errors.json"
         write_json(recipe, {"schema_version": 1, **resolved.document()})
         told = {name: str(path.absolute()) for name, path in order.items()} | {"errors": str(errors)}
-        arguments = ["--recipe", str(recipe), *options]
+        arguments = ["--recipe", str(recipe), *options, *_keeping()]
         arguments += [word for name, value in told.items() for word in (f"--{name}", value)]
         environment = {**variables(project, resolved), **(pipes or {})}
         limit = project.environment.limits.run_seconds
@@ -129,6 +129,17 @@ def _run(
                 begun.dismiss()
         if code != 0:
             raise _failure(code, errors, final)
+
+
+@contextmanager
+def keeping_baselines(folder: Path) -> Iterator[None]:
+    """Within the block, evaluations and judgements take baselines from `folder` and keep them there (`kept_baselines`). For replays."""
+    global _kept
+    before, _kept = _kept, folder
+    try:
+        yield
+    finally:
+        _kept = before
 
 
 def prepare(project: Project, resolved: ResolvedRecipe) -> None:
@@ -161,6 +172,11 @@ class _Begun:
 
 
 _begun: list[_Begun] = []  # at most one
+_kept: Path | None = None
+
+
+def _keeping() -> list[str]:
+    return [] if _kept is None else ["--kept", str(_kept.absolute())]
 
 
 def _begin(project: Project, resolved: ResolvedRecipe) -> None:
@@ -169,7 +185,7 @@ def _begin(project: Project, resolved: ResolvedRecipe) -> None:
     folder = tempfile.TemporaryDirectory(prefix=".tmp-evaluation-", dir=project.state.runs)
     recipe = Path(folder.name) / "recipe.json"
     write_json(recipe, {"schema_version": 1, **resolved.document()})
-    arguments = ["--recipe", str(recipe), "--data", str(project.state.data), "--listen"]
+    arguments = ["--recipe", str(recipe), "--data", str(project.state.data), "--listen", *_keeping()]
     child = ahead.take_listening(MODULE, arguments, project.root, variables(project, resolved))
     if child is None:
         folder.cleanup()

@@ -87,6 +87,7 @@ def _opened(order: dict[str, Any]) -> Iterator[_Open]:
     with (
         instance(project, storages(home)) as opened,
         nursery(CHILDREN, STAY) as children,
+        evaluation.keeping_baselines(library.baselines),
         kept_repository(project) as repository,
     ):
         settle()

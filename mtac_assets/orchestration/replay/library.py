@@ -1,6 +1,6 @@
 """Models that were trained in a replay, by Model ID: what one policy has made, another takes over instead of training it again.
 
-Belongs here: packs, reports, the verdict of a reproduction, and what the training cost. A model is decided by its fingerprint alone, so
+Belongs here: packs, reports, scores of baselines, the verdict of a reproduction, and what the training cost. A model is decided by its fingerprint alone, so
 a pack taken over is, byte for byte, the one that would have been trained; its digests are checked wherever it is used.
 """
 
@@ -33,6 +33,11 @@ class Library:
     """The folder of all replays of a project."""
 
     folder: Path
+
+    @property
+    def baselines(self) -> Path:
+        """Where scores of baselines are kept (`evaluation.kept_baselines`)."""
+        return self.folder / "baselines"
 
     @contextmanager
     def alone(self, model_id: str, *, wait: bool) -> Iterator[bool]:

@@ -32,6 +32,18 @@ class OneFileEventLog(ConsolidatedSqliteEventLogStorage):
         with self._kept.connect() as connection, connection.begin():
             yield connection
 
+    def has_table(self, table_name: str) -> bool:
+        if table_name not in self._there:
+            if not super().has_table(table_name):
+                return False
+            self._there.add(table_name)
+        return True
+
+    @cached_property
+    def _there(self) -> set[str]:
+        """Tables that were seen; Dagster asks the database for them at each event of a check."""
+        return set()
+
     def dispose(self) -> None:
         super().dispose()
         self._kept.dispose()
@@ -52,6 +64,14 @@ class OneFileRuns(SqliteRunStorage):
     def connect(self) -> Iterator[Connection]:
         with self._kept.connect() as connection, connection.begin():
             yield connection
+
+    def has_run_stats_index_cols(self) -> bool:
+        return self._has_run_stats
+
+    @cached_property
+    def _has_run_stats(self) -> bool:
+        """Columns of a table that this process has made or brought up to date; Dagster asks for them with each list of runs."""
+        return super().has_run_stats_index_cols()
 
     def dispose(self) -> None:
         self._kept.dispose()
