@@ -17,6 +17,7 @@ from mtac_assets.spec.leave import leave
 from mtac_assets.spec.load import load_resolved
 from mtac_assets.spec.project import find_project
 from mtac_assets.training.preflight.facts import facts_of
+from mtac_assets.training.preflight.no_compiler import keep_compiler_out
 from mtac_assets.training.preflight.registry import run
 
 
@@ -51,6 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    keep_compiler_out()
     with paused():  # all that is made here stays to the end
         code = main()
     leave(code)
