@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mtac_assets.evaluation import launch
 from mtac_assets.evaluation.baselines import Rows, fit_and_score
+from mtac_assets.evaluation.evaluate import evaluate
+from mtac_assets.evaluation.judged import judge
 from mtac_assets.evaluation.kept_baselines import score_once
-from mtac_assets.evaluation.launch import evaluate, judge, keeping_baselines
+from mtac_assets.evaluation.launch import keeping_baselines
 from mtac_assets.evaluation.report import open_report
 
 NAME = "logistic_regression"
@@ -70,19 +73,17 @@ def test_a_file_that_holds_something_else_is_made_anew(
 
 
 def test_a_report_and_a_decision_share_them_within_the_block_alone(line: Any, tmp_path: Path) -> None:
-    order = {"data_dir": line.project.state.data}
-    plain = open_report(evaluate(line.project, line.resolved, line.pack, out=tmp_path / "plain", **order))
+    names = tuple(line.resolved.recipe.evaluation.baselines)
+    order = {"baselines": names, "data_dir": line.project.state.data}
     kept = tmp_path / "kept"
+    whole = evaluate(line.project, line.resolved, line.pack, out=tmp_path / "whole", kept=kept).scores()
+    assert len(files(kept)) == len(names)
+    for file in files(kept):
+        np.save(file, np.load(file) / 2)
     with keeping_baselines(kept):
-        whole = open_report(evaluate(line.project, line.resolved, line.pack, out=tmp_path / "whole", **order))
-        names = tuple(line.resolved.recipe.evaluation.baselines)
-        assert len(files(kept)) == len(names)
-        for file in files(kept):
-            np.save(file, np.load(file) / 2)
-        judged = judge(line.project, line.resolved, line.pack, out=tmp_path / "judged", baselines=names, **order)
-        for name in names:
-            theirs = open_report(judged).scores()[name].to_numpy()
-            assert np.array_equal(theirs, whole.scores()[name].to_numpy() / 2)
-    assert whole.scores().equals(plain.scores())
-    own = judge(line.project, line.resolved, line.pack, out=tmp_path / "own", baselines=names, **order)
-    assert open_report(own).scores().equals(plain.scores().select(["label", "unit", "model", *names]))
+        launch.judge(line.project, line.resolved, line.pack, out=tmp_path / "judged", **order)
+    theirs = open_report(tmp_path / "judged").scores()
+    for name in names:
+        assert np.array_equal(theirs[name].to_numpy(), whole[name].to_numpy() / 2)
+    own = judge(line.project, line.resolved, line.pack, out=tmp_path / "own", **order)
+    assert own.scores().equals(whole.select(["label", "unit", "model", *names]))
