@@ -61,7 +61,10 @@ def look(
     note: Callable[[str], None] = lambda _: None,
     kept: Path | None = None,
 ) -> Beforehand:
-    """Read rows and fit baselines, or take them from the folder `kept` (`kept_baselines`). Raises EvaluationError where they are unfit, and what reading features raises."""
+    """Read rows and fit baselines, or take them from the folder `kept` (`kept_baselines`).
+
+    Raises EvaluationError where they are unfit, and what reading features raises.
+    """
     watch = Stopwatch(note)
     inputs = _inputs(project, resolved, data_dir)
     with watch.part("rows", "reading test and training rows"):

@@ -53,7 +53,7 @@ for name in sys.argv[3:]:
 gc.collect()
 gc.freeze()  # a child's collector need not touch, and so copy, the pages that it shares with its mother
 gc.enable()
-streams = os.dup(1), os.dup(2)
+streams = (os.dup(1), os.dup(2)) if stays else ()  # a fork that lives on must not hold its mother's
 
 def tell(told, document):
     os.write(told, json.dumps(document).encode() + b"\\n")
@@ -62,6 +62,18 @@ def spent(used):
     return {"cpu_seconds": used.ru_utime + used.ru_stime, "peak_memory_bytes": used.ru_maxrss * 1024,
             "bytes_written": used.ru_oublock * 512}
 
+def outcome(work):
+    try:
+        return work()
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0
+        print(end.code, file=sys.stderr)
+        return 1
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        return 1
+
 def do(order, told, stderr, stdout):
     tell(told, {"pid": os.getpid()})
     before = spent(resource.getrusage(resource.RUSAGE_SELF))
@@ -69,13 +81,7 @@ def do(order, told, stderr, stdout):
     os.dup2(stderr, 2); os.close(stderr)
     os.environ.clear()
     os.environ.update(order["environment"])
-    try:
-        code = importlib.import_module(order["module"] + ".__main__").main(order["arguments"])
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-        code = 1
+    code = outcome(lambda: importlib.import_module(order["module"] + ".__main__").main(order["arguments"]))
     signal.setitimer(signal.ITIMER_REAL, 0)  # a limit was that order's
     sys.stdout.flush()
     sys.stderr.flush()
@@ -119,16 +125,7 @@ os.environ.clear()
 os.environ.update(order["environment"])
 sys.argv = [order["module"], *order["arguments"]]
 sys.orig_argv = [sys.executable, "-m", *sys.argv]
-code = 0
-try:
-    runpy.run_module(order["module"], run_name="__main__", alter_sys=True)
-except SystemExit as end:
-    code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
-    if code == 1 and not isinstance(end.code, int):
-        print(end.code, file=sys.stderr)
-except BaseException:
-    sys.excepthook(*sys.exc_info())
-    code = 1
+code = outcome(lambda: runpy.run_module(order["module"], run_name="__main__", alter_sys=True) and 0)
 for thread in threading.enumerate():
     if thread is not threading.main_thread() and not thread.daemon:
         thread.join()

@@ -44,7 +44,10 @@ def evaluate_language(
     note: Callable[[str], None] = lambda _: None,
     before: Usage | None = None,
 ) -> Report:
-    """Judge `pack` on the test documents of `resolved`. `before`: what this process had used for other work. Raises EvaluationError where it learned from another training set."""
+    """Judge `pack` on the test documents of `resolved`. `before`: what this process had used for other work.
+
+    Raises EvaluationError where it learned from another training set.
+    """
     from mtac_assets.data.training_set import build
 
     sealed = Pack.open(pack)
