@@ -11,7 +11,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,9 +77,7 @@ class Running:
             self.process.wait(60)
         finally:
             self.process.kill()
-            for left in using(self.project.root):
-                if left.pid != os.getpid():
-                    left.kill()
+            kill(*(left for left in using(self.project.root) if left.pid != os.getpid()))
             self.process = None
 
     def daemon(self) -> psutil.Process:
@@ -206,6 +204,13 @@ def command(process: psutil.Process) -> str:
         return " ".join(process.cmdline())
     except psutil.NoSuchProcess:
         return ""
+
+
+def kill(*processes: psutil.Process) -> None:
+    """Kill those that are not gone yet."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def drop(made: Path, landing: Path) -> None:

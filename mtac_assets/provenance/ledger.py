@@ -136,7 +136,6 @@ def _turn(repository: Repository, environment: str) -> Generator[None]:
     folder = repository.git_dir / common.read_text().strip() if common.is_file() else repository.git_dir
     with turn(folder / f"mtac-ledger-{environment}.lock", _TURN_SECONDS, look=_LOOK_SECONDS):
         yield
-    time.sleep(5 * _LOOK_SECONDS)  # whoever waits looks meanwhile: else one that writes much would starve it
 
 
 def head(where: HasRoot, environment: str) -> str:

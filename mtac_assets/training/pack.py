@@ -32,7 +32,16 @@ DOCUMENTS = (
     "golden.json",
 )
 # Of the folder, but not of the model: how it came to be, attempt by attempt.
-NOT_SEALED = ("progress.jsonl", "failure.json", ".lease.json", ".lease.json.lock", ".trace.json", ".usage.json", SEAL)
+NOT_SEALED = (
+    "progress.jsonl",
+    "failure.json",
+    ".lease.json",
+    ".lease.json.lock",
+    ".lease.json.lock.next",
+    ".trace.json",
+    ".usage.json",
+    SEAL,
+)
 
 
 @dataclass(frozen=True)

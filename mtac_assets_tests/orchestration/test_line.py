@@ -27,6 +27,7 @@ from mtac_assets.spec.errors import CheckFailed
 from mtac_assets.spec.load import load_recipe
 from mtac_assets.spec.project import Project
 from mtac_assets.spec.resolved import ResolvedRecipe
+from mtac_assets_tests.running import command
 from mtac_assets_tests.tides import make_project, write_day
 
 AS_OF = date(2024, 1, 8)
@@ -229,7 +230,7 @@ def test_a_killed_trainer_is_tried_again_and_gives_the_same_weights(made: Made) 
         deadline = time.monotonic() + 120
         while not killed and time.monotonic() < deadline:
             for process in psutil.Process().children(recursive=True):
-                if "mtac_assets.training" in process.cmdline() and _checkpoints(made.project):
+                if "mtac_assets.training" in command(process).split() and _checkpoints(made.project):
                     process.kill()
                     killed.append(process.pid)
                     return

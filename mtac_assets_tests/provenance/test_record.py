@@ -212,7 +212,7 @@ def test_data_has_a_history_of_its_own(stocked: Any) -> None:
 
 def test_two_models_differ_in_what_they_are_and_not_in_what_their_attempts_left_behind(stocked: Any) -> None:
     """`git diff` of two models: another seed, another fingerprint, other weights, and no lease, log or lock."""
-    names = {".lease.json", ".lease.json.lock", "progress.jsonl", ".usage.json"}
+    names = {".lease.json", ".lease.json.lock", ".lease.json.lock.next", "progress.jsonl", ".usage.json"}
     models: list[str] = []
     for seed in (1, 2):
         resolved = stocked.resolve(f"training.seed={seed}")

@@ -304,8 +304,7 @@ def test_a_host_that_dies_during_a_run_leaves_none_started(up: Running) -> None:
     assert run is not None
     for process in running.using(up.project.root):
         if "dagster api grpc" in running.command(process) or "dagster._cli api grpc" in running.command(process):
-            for child in [*process.children(recursive=True), process]:
-                child.kill()
+            running.kill(*process.children(recursive=True), process)
     assert up.ended(run.run_id) == [dg.DagsterRunStatus.FAILURE]
     until(lambda: up.told("tides")[day(44)] >= 1, "the next run")
     until(lambda: not [each for each in up.runs("tides_ingest") if not each.is_finished], "no run to be left open")
@@ -351,7 +350,7 @@ def test_a_trainer_that_memory_does_not_suffice_for_is_named_and_tried_a_few_tim
                 # By its argument: one that was begun ahead of need is no `python -m`.
                 if " mtac_assets.training " in running.command(process) + " ":
                     killed.append(process.pid)
-                    process.kill()
+                    running.kill(process)
 
     killer = threading.Thread(target=kill_trainers)
     killer.start()
