@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mtac_assets.promotion.errors import PromotionFrozen
+from mtac_assets.promotion.told import remember_told_of
 from mtac_assets.provenance import ledger
 from mtac_assets.provenance.ledger import Entry, LedgerMoved
 from mtac_assets.provenance.turns import turn
@@ -70,7 +71,10 @@ def settle(project: Project, recipe: str) -> list[Moved]:
                 moved = _settle(project, recipe, head)
             except LedgerMoved:
                 continue
-            if moved or ledger.head(project, environment) == head:  # what was written meanwhile is told as well
+            if not moved and ledger.head(project, environment) == head:  # what was written meanwhile is told as well
+                remember_told_of(project, recipe, head)
+                return []
+            if moved:
                 return moved
 
 

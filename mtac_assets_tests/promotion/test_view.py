@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mtac_assets.promotion import decide, view
+from mtac_assets.promotion import decide, told, view
 from mtac_assets.promotion.errors import PromotionFrozen
 from mtac_assets.provenance import ledger
 from mtac_assets.tracking import registry
@@ -212,6 +212,26 @@ def test_four_who_decide_at_once_accuse_nobody_and_mlflow_ends_where_the_ledger_
     champion = ledger.champion_at(line.project, "local", "floods")
     assert champion is not None
     assert registry.aliases(line.project, "floods") == {"champion": champion.model_id}
+
+
+def test_what_one_decision_told_the_next_start_need_not_tell_again(line: Line, model: dict[str, Any]) -> None:
+    """Unless something else of the ledger was left to tell: another recipe's promotion, while MLflow was away."""
+    crown(line, model["model_id"])
+    assert decide.follow(line.project, "floods") == ()
+    assert told.is_told(line.project)
+    line.rebuilt(model["model_id"])
+    line.mtac("promote", model["model_id"], "--by", "ada", "--reason", "again")
+    assert told.is_told(line.project), "the entry of the rebuild was told with it"
+    with line.mlflow_away():
+        ledger.append(
+            line.project, "local", kind="promote", recipe="tides", model_id="tides-" + "1" * 12, actor="a", reason="b"
+        )
+        assert len(decide.settle_all(line.project)) == 2
+    crown(line, model["model_id"])
+    assert decide.follow(line.project, "floods") == ()
+    assert not told.is_told(line.project), "nobody told it of the tides"
+    assert decide.settle_all(line.project) == []
+    assert told.is_told(line.project)
 
 
 def test_a_start_with_nothing_to_tell_does_not_ask_mlflow(line: Line, model: dict[str, Any]) -> None:

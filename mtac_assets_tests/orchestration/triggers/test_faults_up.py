@@ -53,8 +53,9 @@ def day(number: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """The tides in Parquet, 27 days there, a model of the floods trained and rebuilt, nothing promoted yet; all triggers on."""
+def coast(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The tides in Parquet, 27 days there, a model of the floods trained and rebuilt, nothing promoted yet; all triggers on.
+    Not up yet."""
     made = make_project(tmp_path_factory.mktemp("faults") / "coast")
     dataset, recipe = made.datasets()["tides"], made.recipes()["floods"]
     text = dataset.read_text().replace("end: 2024-01-14", "end: 2024-04-30")
@@ -80,8 +81,15 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         sys.path.remove(str(project.root))
     rebuilt(project, model_id)
     with running.running(project) as made:
-        made.start()
         yield made
+
+
+@pytest.fixture
+def up(coast: Running) -> Running:
+    """It is up; where a test before has left it down, it is started."""
+    if coast.process is None:
+        coast.start()
+    return coast
 
 
 def land(
@@ -327,13 +335,12 @@ def test_a_clock_that_jumps_a_day_back_and_forth_moves_nothing(up: Running) -> N
     assert {day(45), day(46)} <= present(project.state.data, "tides").keys()
     assert ledger.verify(project, "local") == []
     up.stop()
-    up.start()
 
 
-def test_a_trainer_that_memory_does_not_suffice_for_is_named_and_tried_a_few_times(up: Running) -> None:
+def test_a_trainer_that_memory_does_not_suffice_for_is_named_and_tried_a_few_times(coast: Running) -> None:
     """Rows 24 and 13: every trainer is killed as the system does when memory runs out; then the daemon is, as soon as the
     next attempt is asked for. One challenger comes of it."""
-    project, serving = up.project, champion(up.project)
+    up, project, serving = coast, coast.project, champion(coast.project)
     recipe = project.recipes()["floods"]
     recipe.write_text(recipe.read_text().replace("triggers:\n", "triggers:\n  upstream: true\n"))
     up.stop()
