@@ -5,6 +5,10 @@ BIN    := $(VENV)/bin
 JOBS   ?= 2
 STAMP  := $(VENV)/.installed
 STAMP_DEV := $(VENV)/.installed-dev
+# A Python's own pip may be years old, and takes twice as long. Modules are compiled when they are first imported, which most never are:
+# compiling all of them took longer than the demo.
+PIP    := pip==26.3
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Our processes are many and short: compiling the same modules anew in each of them took a fifth of their time.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -20,12 +24,12 @@ $(BIN)/python:
 
 $(STAMP): pyproject.toml setup.cfg constraints.txt | $(BIN)/python
 	@echo "Installing the pinned stack into $(VENV) (a minute or two) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo]'
+	@$(INSTALL) '$(PIP)' && $(INSTALL) --no-compile -c constraints.txt -e '.[demo]'
 	@touch $@
 
 $(STAMP_DEV): pyproject.toml setup.cfg constraints.txt | $(BIN)/python
 	@echo "Installing the pinned stack and the development tools into $(VENV) (a minute or two) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(INSTALL) '$(PIP)' && $(INSTALL) --no-compile -c constraints.txt -e '.[dev]'
 	@touch $(STAMP) $@
 
 install: $(STAMP)  ## the pinned stack, in .venv

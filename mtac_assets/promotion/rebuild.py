@@ -92,7 +92,8 @@ def install(room: CleanRoom, project_root: Path) -> Path:
     lock = room.model / "requirements.txt"
     constraints = room.root / "constraints.txt"
     pins = ["-c", str(constraints)] if constraints.is_file() else []
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    # Not compiled: most modules are never imported, and the others are compiled when they are.
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
     for command in (
         [sys.executable, "-m", "venv", str(folder)],
         [*pip, *pins, "-r", str(lock)],
