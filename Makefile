@@ -8,7 +8,7 @@ STAMP_DEV := $(VENV)/.installed-dev
 # A Python's own pip may be years old, and takes twice as long. Modules are compiled when they are first imported, which most never are:
 # compiling all of them took longer than the demo.
 PIP    := pip==26.3
-INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALL = PYTHONWARNINGS="ignore:Editable installation" $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Our processes are many and short: compiling the same modules anew in each of them took a fifth of their time.
 unexport PYTHONDONTWRITEBYTECODE
 
