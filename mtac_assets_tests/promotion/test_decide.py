@@ -63,10 +63,10 @@ def test_the_life_of_two_models(line: Line, model: dict[str, Any]) -> None:
 
 def test_a_challenger_is_scored_beside_the_champion_on_the_same_rows(line: Line, model: dict[str, Any]) -> None:
     """Gates are read when the decision is made: one added after training counts."""
-    line.mtac("reproduce", model["model_id"], "--by", "ada")
+    line.rebuilt(model["model_id"])
     promote(line, model["model_id"])
     second = line.mtac("run", "floods", "--as-of", LATER)["model_id"]
-    line.mtac("reproduce", second, "--by", "ada")
+    line.rebuilt(second)
     path = line.project.recipes()["floods"]
     path.write_text(path.read_text().replace("gates:\n", "gates:\n  champion: {metric: log_loss, alpha: 0.05}\n"))
     decision = promote(line, second, code=1)
@@ -78,7 +78,7 @@ def test_a_challenger_is_scored_beside_the_champion_on_the_same_rows(line: Line,
 
 
 def test_one_bit_of_the_weights_is_found_before_promotion(line: Line, model: dict[str, Any]) -> None:
-    line.mtac("reproduce", model["model_id"], "--by", "ada")
+    line.rebuilt(model["model_id"])
     path = line.root / ".mtac/models" / model["model_id"] / "model.safetensors"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
@@ -92,7 +92,7 @@ def test_one_bit_of_the_weights_is_found_before_promotion(line: Line, model: dic
 
 
 def test_an_edited_ledger_freezes_promotions(line: Line, model: dict[str, Any]) -> None:
-    line.mtac("reproduce", model["model_id"], "--by", "ada")
+    line.rebuilt(model["model_id"])
     name = "refs/mtac/ledger/local"
     body = line.git("log", "-1", "--format=%B", name).replace('"actor":"ada"', '"actor":"eve"')
     forged = line.git("commit-tree", f"{name}^{{tree}}", "-p", f"{name}^", "-m", body)
@@ -103,7 +103,7 @@ def test_an_edited_ledger_freezes_promotions(line: Line, model: dict[str, Any]) 
 
 
 def test_a_crash_between_ledger_and_alias_is_completed_once(line: Line, model: dict[str, Any]) -> None:
-    line.mtac("reproduce", model["model_id"], "--by", "ada")
+    line.rebuilt(model["model_id"])
     ledger.append(
         line.project,
         "local",
@@ -127,7 +127,7 @@ def test_a_crash_between_ledger_and_alias_is_completed_once(line: Line, model: d
 
 
 def test_an_alias_moved_by_hand_is_noticed_recorded_and_put_back(line: Line, model: dict[str, Any]) -> None:
-    line.mtac("reproduce", model["model_id"], "--by", "ada")
+    line.rebuilt(model["model_id"])
     promote(line, model["model_id"])
     registry.set_alias(line.project, "floods", "champion", None)
     done = line.process("promote", model["model_id"], "--by", "ada", "--reason", "again", "--json")
@@ -160,7 +160,7 @@ def test_two_promotions_at_once_are_put_in_order(line: Line, model: dict[str, An
 def test_with_dagster_and_mlflow_gone_the_model_is_still_explained(
     line: Line, model: dict[str, Any], tmp_path: Path
 ) -> None:
-    line.mtac("reproduce", model["model_id"], "--by", "ada")
+    line.rebuilt(model["model_id"])
     promote(line, model["model_id"])
     for name in ("dagster", "mlflow"):
         (line.root / ".mtac" / name).rename(tmp_path / f"lost-{name}")
