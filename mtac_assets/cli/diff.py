@@ -97,7 +97,7 @@ def print_difference(found: ModelDifference) -> None:
     ]
     if rows:
         output.print_table(
-            "metrics, each on its own test days", ["", found.old, found.new], rows, right=[found.old, found.new]
+            "metrics, each on its own test rows", ["", found.old, found.new], rows, right=[found.old, found.new]
         )
 
 
