@@ -37,9 +37,8 @@ def remember_told_of(project: Project, recipe: str, head: str) -> None:
         return  # another chain: `decide.settle_all` verifies and tells all of it
     untold = found[0 if known is None else commits.index(known) + 1 : commits.index(head) + 1]
     if all(entry.recipe in (recipe, None) for entry in untold):
-        with suppress(
-            OSError
-        ):  # a decision that stands must not fail by it: the next start asks MLflow again, and says why it must
+        # A decision that stands must not fail by this: the next start then asks MLflow again, and says what it could not keep.
+        with suppress(OSError):
             remember_told(project, head)
 
 

@@ -71,11 +71,11 @@ def settle(project: Project, recipe: str) -> list[Moved]:
                 moved = _settle(project, recipe, head)
             except LedgerMoved:
                 continue
-            if not moved and ledger.head(project, environment) == head:  # what was written meanwhile is told as well
-                remember_told_of(project, recipe, head)
-                return []
             if moved:
                 return moved
+            if ledger.head(project, environment) == head:  # else what was written meanwhile is told as well
+                remember_told_of(project, recipe, head)
+                return []
 
 
 def _settle(project: Project, recipe: str, head: str) -> list[Moved]:
