@@ -206,10 +206,12 @@ def command(process: psutil.Process) -> str:
         return ""
 
 
-def kill(*processes: psutil.Process) -> None:
-    """Kill those that are not gone yet."""
+def kill(*processes: psutil.Process, children: bool = False) -> None:
+    """Kill those that are not gone yet, after all that they have started where `children` are meant too."""
     for process in processes:
         with suppress(psutil.NoSuchProcess):
+            if children:
+                kill(*process.children(recursive=True))
             process.kill()
 
 

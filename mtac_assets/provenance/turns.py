@@ -34,8 +34,9 @@ def turn(path: Path, seconds: float | None = None, *, look: float = LOOK_SECONDS
             else:
                 ours = _waited([door.fileno(), lock.fileno()], seconds, look)
             if ours:
-                now = time.time_ns()
-                os.utime(lock.fileno(), ns=(now, now))  # tells who waits that the turn passed on
+                os.utime(
+                    lock.fileno()
+                )  # to now, which whoever may write may do: tells who waits that the turn passed on
         yield ours
 
 

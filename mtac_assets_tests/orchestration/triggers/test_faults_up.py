@@ -312,7 +312,7 @@ def test_a_host_that_dies_during_a_run_leaves_none_started(up: Running) -> None:
     assert run is not None
     for process in running.using(up.project.root):
         if "dagster api grpc" in running.command(process) or "dagster._cli api grpc" in running.command(process):
-            running.kill(*process.children(recursive=True), process)
+            running.kill(process, children=True)
     assert up.ended(run.run_id) == [dg.DagsterRunStatus.FAILURE]
     until(lambda: up.told("tides")[day(44)] >= 1, "the next run")
     until(lambda: not [each for each in up.runs("tides_ingest") if not each.is_finished], "no run to be left open")
