@@ -115,9 +115,11 @@ def settle_all(project: Project, *, ask_again: bool = False) -> list[str]:
 
     The ledger's head up to which all was told is remembered, so that a start with nothing to do imports no MLflow; with
     `ask_again` MLflow is asked all the same, which is how an alias moved by hand is noticed. A ledger that does not verify is
-    not followed.
+    not followed, and none where the environment says `mlflow.deliver: false`.
     """
     environment = project.environment.name
+    if not project.environment.mlflow.deliver:
+        return []
     try:
         head = ledger.head(project, environment)
         if not head or (not ask_again and is_told(project)):

@@ -52,8 +52,11 @@ def settle(project: Project, recipe: str) -> list[Moved]:
     """Make MLflow agree with the ledger about one recipe; returns the aliases that somebody had moved by hand.
 
     A hand-moved alias is recorded in the ledger and put back, or, where the environment says `freeze`, recorded and left,
-    and PromotionFrozen is raised. Raises tracking's Unreachable where MLflow does not answer, or another process is at it.
+    and PromotionFrozen is raised. Nothing is asked or told where the environment says `mlflow.deliver: false`. Raises tracking's
+    Unreachable where MLflow does not answer, or another process is at it.
     """
+    if not project.environment.mlflow.deliver:
+        return []
     environment = project.environment.name
     with turn(project.state.locks / f"mlflow-{environment}-{recipe}.lock", TURN_SECONDS) as ours:
         if not ours:

@@ -23,6 +23,10 @@ class Mlflow(Spec):
     """Where trainings are recorded."""
 
     tracking_uri: str | None = Field(default=None, description="MLflow server; null: SQLite and folders in the state.")
+    deliver: bool = Field(
+        default=True,
+        description="Bring recordings and decisions to MLflow; false: recordings wait in the outbox until it is true, and aliases stay as they are.",
+    )
 
 
 class Dagster(Spec):

@@ -47,7 +47,8 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a recording: `url` is its page in MLflow, None while MLflow has not seen it."""
+    """What became of a recording: `url` is its page in MLflow, None while MLflow has not seen it. `warnings` say why it has not;
+    none where the environment delivers nothing."""
 
     recording_id: str
     delivered: bool
@@ -164,7 +165,9 @@ class Recorder:
         folder = self._open()
         amends = folder.header()["amends"] is not None
         self._append("finish", {"status": None if amends else status})
-        assert self._courier is not None
+        if self._courier is None:
+            self._outcome = Outcome(folder.recording_id, delivered=False, url=None)
+            return self._outcome
         self._courier.close(CLOSING_SECONDS)
         warnings: tuple[Finding, ...] = ()
         if self._courier.failure is not None:
@@ -203,7 +206,8 @@ class Recorder:
                 "limit_seconds": self._project.environment.limits.run_seconds,
             },
         )
-        self._courier = Courier(self._project, self._folder)
+        if self._project.environment.mlflow.deliver:
+            self._courier = Courier(self._project, self._folder)
 
     def _open(self) -> outbox.Folder:
         assert self._folder is not None, "start() or amend() comes first"
@@ -249,8 +253,11 @@ def close_orphans(project: Project) -> tuple[str, ...]:
 
 
 def flush(project: Project) -> Flushed:
-    """Send every queued recording that nobody is writing any more. An MLflow that does not answer is asked once."""
+    """Send every queued recording that nobody is writing any more. An MLflow that does not answer is asked once, and none where the
+    environment says `mlflow.deliver: false`."""
     outbox.sweep(project.state.outbox)
+    if not project.environment.mlflow.deliver:
+        return Flushed(queued=tuple(folder.recording_id for folder in outbox.recordings(project.state.outbox)))
     sent: list[str] = []
     queued: list[str] = []
     rejected: list[str] = []

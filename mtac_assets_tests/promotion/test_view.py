@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -295,3 +296,14 @@ def test_killed_between_pack_and_commit_while_mlflow_is_away_the_next_start_comp
         assert experiment is not None
         runs = client.search_runs([experiment.experiment_id], f"tags.`mtac.model_id` = '{made}'")
     assert [run.info.status for run in runs] == ["FINISHED"]
+
+
+def test_an_mlflow_that_is_delivered_nothing_learns_it_all_once_it_is(line: Line, model: dict[str, Any]) -> None:
+    silent = line.project.environment.mlflow.model_copy(update={"deliver": False})
+    project = replace(line.project, environment=line.project.environment.model_copy(update={"mlflow": silent}))
+    crown(line, model["model_id"])
+    assert view.settle(project, "floods") == []
+    assert decide.settle_all(project, ask_again=True) == []
+    assert registry.aliases(line.project, "floods") == {}
+    assert decide.settle_all(line.project) == []
+    assert registry.aliases(line.project, "floods") == {"champion": model["model_id"]}

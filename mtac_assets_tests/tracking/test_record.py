@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ from typing import Any
 import pytest
 
 from mtac_assets.spec import clock
+from mtac_assets.spec.environment import Mlflow
 from mtac_assets.spec.project import Project
 from mtac_assets.tracking import delivery, outbox
 from mtac_assets.tracking.connection import connected
 from mtac_assets.tracking.description import DataInput, Training
-from mtac_assets.tracking.record import Point, Recorder, at_start, close_orphans, flush
+from mtac_assets.tracking.record import Flushed, Point, Recorder, at_start, close_orphans, flush
 
 Runs = Callable[..., list[Any]]
 NOON = datetime(2013, 7, 15, 12, tzinfo=UTC)
@@ -174,6 +176,20 @@ def test_while_mlflow_is_away_the_training_goes_on_and_the_recording_waits(
     assert len(history(project, run.info.run_id, "loss")) == 10
     assert artifact(project, run.info.run_id, "pack/weights.bin") == b"\x01\x02"
     assert at_start(project).sent == ()
+
+
+def test_what_the_environment_does_not_deliver_waits_until_it_does(project: Project, runs: Runs) -> None:
+    environment = project.environment.model_copy(update={"mlflow": Mlflow(deliver=False)})
+    silent = replace(project, environment=environment)
+    outcome = Recorder(silent).start(training()).finish()
+    assert not outcome.delivered
+    assert outcome.url is None
+    assert outcome.warnings == ()
+    assert at_start(silent) == Flushed(queued=(outcome.recording_id,))
+    assert runs() == []
+
+    assert at_start(project).sent == (outcome.recording_id,)
+    assert [run.info.status for run in runs()] == ["FINISHED"]
 
 
 def test_an_mlflow_that_is_away_is_asked_once_however_much_is_queued(unreachable: Project) -> None:

@@ -114,13 +114,14 @@ def _change(project: Project, root: Path, recipe: str, policy: Policy, landings:
 
 
 def _environment(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The same limits and rules for evidence; a state, a store, databases and an MLflow of its own, no webhooks, no person to wait for. What is played was committed, so a clean tree may be asked for as it is elsewhere."""
+    """The same limits and rules for evidence; a state, a store and databases of its own, an MLflow that is told nothing (nobody would
+    look there), no webhooks, no person to wait for. What is played was committed, so a clean tree may be asked for as it is elsewhere."""
     promotion = {**fields["promotion"], "branches": ["*"], "require_approval": False}
     return {
         **fields,
         "state": DEFAULT_STATE,
         "data": {"remote": None},
-        "mlflow": {"tracking_uri": None},
+        "mlflow": {"tracking_uri": None, "deliver": False},
         "server": None,
         "webhooks": [],
         "promotion": promotion,

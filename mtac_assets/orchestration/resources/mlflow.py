@@ -42,7 +42,8 @@ def metadata(outcome: Outcome) -> dict[str, dg.MetadataValue]:
     """The link from Dagster to MLflow, or the warning that the recording is still queued."""
     if outcome.url is not None and outcome.delivered:
         return {"mlflow_run": dg.MetadataValue.url(outcome.url)}
-    return {"mlflow_run": dg.MetadataValue.text("queued: " + "; ".join(entry.error for entry in outcome.warnings))}
+    why = "; ".join(entry.error for entry in outcome.warnings) or "mlflow.deliver is false"
+    return {"mlflow_run": dg.MetadataValue.text(f"queued: {why}")}
 
 
 def team_mlflow(project: Project, experiment: str) -> dg.ResourceDefinition:

@@ -42,6 +42,7 @@ def test_it_points_nowhere_outside(checkout: Project) -> None:
     environment = checkout.environment
     assert environment.webhooks == ()
     assert environment.mlflow.tracking_uri is None
+    assert not environment.mlflow.deliver
     assert environment.data.remote is None
     assert not environment.promotion.require_approval
     assert checkout.state.root == checkout.root / ".mtac"
