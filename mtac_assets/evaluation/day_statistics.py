@@ -16,7 +16,7 @@ import numpy as np
 
 from mtac_assets.evaluation.scored_rows import ScoredRows
 
-THRESHOLDS_AT_ONCE = 128  # R x 128 numbers at a time stay in the cache; larger blocks took 1.5 times as long
+THRESHOLDS_AT_ONCE = 64  # three arrays of R x 64 numbers stay in the cache; larger blocks took up to twice as long
 
 
 class DayStatistic(Protocol):
@@ -135,19 +135,29 @@ class PrecisionStatistic:
         total = np.zeros(len(W))
         for thresholds in self._blocks():
             at, true, above = (W @ counts for counts in self._counts(thresholds))
-            # A threshold that no row of the resample reaches holds no positive of it either: it adds nothing.
-            total += (at * true / np.maximum(above, 1e-300)).sum(axis=1)
+            total += np.einsum("rk,rk->r", at, _precision(true, above))
         return _divide(total, W @ self._positives())
 
     def derivatives(self, W: np.ndarray, values: np.ndarray) -> np.ndarray:
         total = np.zeros_like(W, dtype=float)
         for thresholds in self._blocks():
             day_at, day_true, day_above = self._counts(thresholds)
-            at, true, above = W @ day_at, W @ day_true, np.maximum(W @ day_above, 1e-300)
-            precision = true / above
-            total += precision @ day_at.T + (at / above) @ day_true.T - (at * precision / above) @ day_above.T
+            at, true, above = W @ day_at, W @ day_true, W @ day_above
+            precision = _precision(true, above)
+            at /= above
+            total += precision @ day_at.T
+            total += at @ day_true.T
+            at *= precision
+            total -= at @ day_above.T
         positives = self._positives()
         return _divide(total - values[:, None] * positives, np.broadcast_to((W @ positives)[:, None], W.shape))
+
+
+def _precision(true: np.ndarray, above: np.ndarray) -> np.ndarray:
+    """`true` / `above`, in their place. A threshold that no row of a resample reaches holds no positive of it either: it adds nothing."""
+    np.maximum(above, 1e-300, out=above)
+    true /= above
+    return true
 
 
 @dataclass(frozen=True, eq=False)
