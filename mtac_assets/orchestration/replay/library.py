@@ -1,7 +1,8 @@
 """Models that were trained in a replay, by Model ID: what one policy has made, another takes over instead of training it again.
 
-Belongs here: packs, reports, scores of baselines, the verdict of a reproduction, and what the training cost. A model is decided by its fingerprint alone, so
-a pack taken over is, byte for byte, the one that would have been trained; its digests are checked wherever it is used.
+Belongs here: packs, reports, training sets, scores of baselines, the verdict of a reproduction, and what the training cost. A model is
+decided by its fingerprint alone, so a pack taken over is, byte for byte, the one that would have been trained; its digests are checked
+wherever it is used, and so are a training set's.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 COST, REPRODUCTION = "cost.json", "reproduction.json"
+PACK, REPORT, TRAINING_SETS = "pack", "report", "training_sets"
 
 
 @dataclass(frozen=True)
@@ -47,25 +49,32 @@ class Library:
             yield ours
 
     def lend(self, project: Project, model_id: str) -> bool:
-        """Put the model and its report into the state of `project`; False where it is not here. One that is there is kept."""
-        mine, pack = self.folder / model_id, project.state.models / model_id
-        if not (mine / COST).is_file() or pack_problems(mine / "pack"):
+        """Put the model, its report and what it learned from into the state of `project`; False where it is not here. One that is there
+        is kept."""
+        mine, state = self.folder / model_id, project.state
+        if not (mine / COST).is_file() or pack_problems(mine / PACK):
             return False
-        if not pack.is_dir():
-            _link(mine / "pack", pack)
-        if (mine / "report").is_dir() and not (project.state.reports / model_id).is_dir():
-            _link(mine / "report", project.state.reports / model_id)
+        lent = {mine / PACK: state.models / model_id, mine / REPORT: state.reports / model_id}
+        lent |= {path: state.training_sets / path.name for path in _folders(mine / TRAINING_SETS)}
+        for source, target in lent.items():
+            if source.is_dir() and not target.is_dir():
+                _link(source, target)
         return True
 
     def take(self, project: Project, model_id: str, cost: Mapping[str, float | None]) -> None:
-        """Keep a model that was trained just now, with what that cost; one that is here already stays."""
-        mine = self.folder / model_id
+        """Keep a model that was trained just now, with what that cost; one that is here already stays. The training sets that no model
+        came with before are those that it came with."""
+        mine, state = self.folder / model_id, project.state
         if (mine / COST).is_file():
             return
         shutil.rmtree(mine, ignore_errors=True)
-        _link(project.state.models / model_id, mine / "pack")
-        if (project.state.reports / model_id).is_dir():
-            _link(project.state.reports / model_id, mine / "report")
+        known = {path.name for path in self.folder.glob(f"*/{TRAINING_SETS}/*")}
+        _link(state.models / model_id, mine / PACK)
+        if (state.reports / model_id).is_dir():
+            _link(state.reports / model_id, mine / REPORT)
+        for path in _folders(state.training_sets):
+            if path.name not in known:
+                _link(path, mine / TRAINING_SETS / path.name)
         write_json(mine / COST, {"schema_version": SCHEMA_VERSION, "model_id": model_id, **cost})
 
     def cost(self, model_id: str) -> dict[str, Any] | None:
@@ -93,6 +102,11 @@ def measured(children: Nursery) -> Iterator[dict[str, float | None]]:
     began, before = time.monotonic(), spent()
     yield cost
     cost |= {"seconds": round(time.monotonic() - began, 3), "cpu_seconds": round(spent() - before, 3)}
+
+
+def _folders(folder: Path) -> list[Path]:
+    """What was published in `folder`; none where there is no such folder."""
+    return [path for path in folder.glob("[!.]*") if path.is_dir()]
 
 
 def _link(source: Path, target: Path) -> None:

@@ -12,7 +12,7 @@ from mtac_assets.provenance.files import write_json
 from mtac_assets.spec.project import Project
 from mtac_assets_tests.tides import make_project
 
-MODEL = "floods-0123456789ab"
+MODEL, OTHER = "floods-0123456789ab", "floods-ba9876543210"
 WEIGHTS = b"weights"
 
 
@@ -45,6 +45,22 @@ def test_a_model_is_taken_over_with_its_report(trained: Project, tmp_path: Path)
     cost = library.cost(MODEL)
     assert cost is not None
     assert (cost["seconds"], cost["cpu_seconds"]) == (8.0, 7.5), "the first cost stays: that is when it was trained"
+
+
+def test_a_model_comes_with_the_training_set_that_came_with_it(trained: Project, tmp_path: Path) -> None:
+    library, second = Library(tmp_path / "library"), project_in(tmp_path / "second")
+    sets, cost = trained.state.training_sets, {"seconds": 8.0, "cpu_seconds": 7.5}
+    write_json(sets / "aaa" / "manifest.json", {"schema_version": 1})
+    (sets / ".bbb.unfinished").mkdir()
+    library.take(trained, MODEL, cost)
+    (trained.state.models / MODEL).rename(trained.state.models / OTHER)
+    write_json(sets / "ccc" / "manifest.json", {"schema_version": 1})
+    library.take(trained, OTHER, cost)
+    assert library.lend(second, OTHER)
+    assert [path.name for path in second.state.training_sets.iterdir()] == ["ccc"]
+    assert library.lend(second, MODEL)
+    assert {path.name for path in second.state.training_sets.iterdir()} == {"aaa", "ccc"}
+    assert (second.state.training_sets / "aaa" / "manifest.json").is_file()
 
 
 def test_a_damaged_model_is_not_lent(trained: Project, tmp_path: Path) -> None:
