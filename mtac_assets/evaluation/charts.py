@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mtac_assets.evaluation.style import look_of
+from mtac_assets.evaluation.style import Look, look_of
 from mtac_assets.evaluation.svg import (
     Markup,
+    Picture,
     Scale,
     band,
     line,
@@ -19,10 +20,13 @@ from mtac_assets.evaluation.svg import (
     path,
     picture,
     rect,
+    shortened,
     text,
     x_axis,
     y_axis,
 )
+
+MARKED_STEP = 8  # pixels from day to day, below which marks would hide each other
 
 
 def metric_panel(title: str, better: int, entries: Sequence[tuple[str, Mapping[str, Any]]]) -> Markup:
@@ -48,6 +52,24 @@ def metric_panel(title: str, better: int, entries: Sequence[tuple[str, Mapping[s
         parts.append(_interval(scale, y, metric, look.css))
         parts.append(mark(scale(metric["value"]), y, look.shape, look.css, _told(look.title, metric)))
     return picture(width, bottom + 20, parts, f"{title} of all models")
+
+
+def source_panel(
+    title: str, entries: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]], model: Look, other: Look
+) -> Picture:
+    """One metric by source: two models' points with their intervals each. `entries`: source and the metric of both, with values."""
+    width, row, left, top = 560, 30, 150, 26
+    bottom = top + row * len(entries)
+    scale = padded([m[key] for _, *both in entries for m in both for key in ("value", "low", "high")], left, width - 12)
+    parts = [text(width - 12, 12, title, "caption", "end"), x_axis(scale, bottom, top)]
+    for index, (name, *both) in enumerate(entries):
+        middle = top + row * (index + 0.5)
+        parts.append(text(left - 10, middle + 4, shortened(name, left - 10), "label", "end"))
+        for look, metric, y in zip((model, other), both, (middle - 5, middle + 5), strict=True):
+            if metric["value"] is not None:
+                parts.append(_interval(scale, y, metric, look.css))
+                parts.append(mark(scale(metric["value"]), y, look.shape, look.css, _told(look.title, metric)))
+    return picture(width, bottom + 20, parts, title)
 
 
 def slice_interval(scale: Scale, metric: Mapping[str, Any], reference: Mapping[str, Any] | None, small: bool) -> Markup:
@@ -77,7 +99,7 @@ def slice_axis(scale: Scale) -> Markup:
     return picture(scale.end + 6, 18, parts, "axis")
 
 
-def calibration_chart(curves: Sequence[tuple[str, Mapping[str, Any]]]) -> Markup:
+def calibration_chart(curves: Sequence[tuple[str, Mapping[str, Any]]]) -> Picture:
     """Observed rate over mean score, with intervals by day, and where the first model's scores lie."""
     width, left, top, bottom, floor = 360, 42, 12, 296, 350
     points = [entry for _, curve in curves for entry in curve["bins"]]
@@ -107,7 +129,7 @@ def calibration_chart(curves: Sequence[tuple[str, Mapping[str, Any]]]) -> Markup
     return picture(width, floor + 20, parts, "calibration")
 
 
-def ranking_chart(curves: Sequence[tuple[str, Mapping[str, Any]]], kind: str, base_rate: float) -> Markup:
+def ranking_chart(curves: Sequence[tuple[str, Mapping[str, Any]]], kind: str, base_rate: float) -> Picture:
     """ROC (`kind` "roc") or precision over recall ("pr") of all models that have one."""
     width, left, top, bottom = 360, 42, 12, 330
     x, y = Scale(0, 1, left, width - 10), Scale(0, 1, bottom, top)
@@ -124,11 +146,13 @@ def ranking_chart(curves: Sequence[tuple[str, Mapping[str, Any]]], kind: str, ba
     return picture(width, bottom + 36, parts, names[1])
 
 
-def day_chart(days: Sequence[Mapping[str, Any]], reference: str | None) -> Markup:
-    """Day by day: log loss of the model and the reference above; below, the observed rate as bars and the mean score."""
+def day_chart(days: Sequence[Mapping[str, Any]], reference: str | None) -> Picture:
+    """Day by day: log loss of the model and the reference above; below, the observed rate as bars and the mean score.
+    Days that lie close together are lines without marks."""
     width, left, right = 1000, 48, 990
     top, middle, floor_top, floor = 24, 150, 184, 290
     step = (right - left) / len(days)
+    marked = step >= MARKED_STEP
     at = [left + step * (index + 0.5) for index in range(len(days))]
     losses = [day["log_loss"] for day in days]
     others = [day["others"][reference]["log_loss"] for day in days] if reference else []
@@ -140,30 +164,29 @@ def day_chart(days: Sequence[Mapping[str, Any]], reference: str | None) -> Marku
         parts += [
             mark(a, y(v), look.shape, look.css, f"{day['day']} {look.title}: {v:.4f}", 3.2)
             for a, v, day in zip(at, others, days, strict=True)
+            if marked
         ]
     parts.append(path([(a, y(v)) for a, v in zip(at, losses, strict=True)], "model curve"))
     parts += [
         mark(a, y(v), "circle", "model", f"{day['day']}: {v:.4f}, {day['rows']:,} rows", 3.8)
         for a, v, day in zip(at, losses, days, strict=True)
+        if marked
     ]
     rates = Scale(0, max(max(day["rate"], day["mean_score"]) for day in days) * 1.1 or 1, floor, floor_top)
     parts += [
-        text(left, floor_top - 12, "observed rate (bars) and mean score (points)", "caption"),
+        text(
+            left, floor_top - 12, f"observed rate (bars) and mean score ({'points' if marked else 'line'})", "caption"
+        ),
         y_axis(rates, left, right, 2),
     ]
     for a, day in zip(at, days, strict=True):
         wide = min(step * 0.62, 42)
         parts.append(rect(a - wide / 2, rates(day["rate"]), wide, floor - rates(day["rate"]), "bar"))
-        parts.append(
-            mark(
-                a,
-                rates(day["mean_score"]),
-                "circle",
-                "model",
-                f"{day['day']}: mean score {day['mean_score']:.3f}, rate {day['rate']:.3f}",
-                3.4,
-            )
-        )
+        if marked:
+            told = f"{day['day']}: mean score {day['mean_score']:.3f}, rate {day['rate']:.3f}"
+            parts.append(mark(a, rates(day["mean_score"]), "circle", "model", told, 3.4))
+    if not marked:
+        parts.append(path([(a, rates(day["mean_score"])) for a, day in zip(at, days, strict=True)], "model curve"))
     every = -(-len(days) // 14)
     parts += [
         text(a, floor + 16, day["day"][5:] or day["day"], "tick", "middle")

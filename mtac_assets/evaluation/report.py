@@ -2,7 +2,7 @@
 
     report.json      document, schema_version 1; NaN never
     report.html      self-contained page
-    plots/*.png      small pictures of the same
+    plots/*.svg      its charts as files of their own
     scores.parquet   label, unit, and each model's score of every test row, so that a later comparison needs no model
     files.json       written last: every other file with size and SHA-256
 

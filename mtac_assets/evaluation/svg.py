@@ -11,6 +11,12 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+LETTER = 6.2  # pixels of a label's letter, rather too many than too few
+CROSS = [
+    (0, -0.7), (0.7, -1.4), (1.4, -0.7), (0.7, 0), (1.4, 0.7), (0.7, 1.4),
+    (0, 0.7), (-0.7, 1.4), (-1.4, 0.7), (-0.7, 0), (-1.4, -0.7), (-0.7, -1.4),
+]  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -73,6 +79,12 @@ def band(upper: Sequence[tuple[float, float]], lower: Sequence[tuple[float, floa
     return Markup('<path d="{}" class="{}"/>').format(data, css)
 
 
+def segments(ends: Iterable[tuple[float, float, float, float]], css: str) -> Markup:
+    """Lines apart from each other in one element. One without length is a dot where the class has round caps."""
+    data = "".join(f"M{number(x1)} {number(y1)}L{number(x2)} {number(y2)}" for x1, y1, x2, y2 in ends)
+    return Markup('<path d="{}" class="{}"/>').format(data, css) if data else Markup("")
+
+
 def rect(x: float, y: float, width: float, height: float, css: str) -> Markup:
     return Markup('<rect x="{}" y="{}" width="{}" height="{}" class="{}"/>').format(
         *map(number, (x, y, max(width, 0), max(height, 0))), css
@@ -83,6 +95,18 @@ def text(x: float, y: float, words: str, css: str = "", anchor: str = "start") -
     return Markup('<text x="{}" y="{}" class="{}" text-anchor="{}">{}</text>').format(
         number(x), number(y), css, anchor, words
     )
+
+
+def shortened(words: str, width: float) -> str:
+    """`words`, cut where they would be wider than `width` as a label."""
+    most = int(width / LETTER)
+    return words if len(words) <= most else f"{words[: most - 1]}…"
+
+
+def cells(corners: Sequence[tuple[float, float, float]], height: float, css: str) -> Markup:
+    """Boxes of one height in one element. `corners`: left, top and width of each."""
+    data = "".join(f"M{number(x)} {number(y)}h{number(w)}v{number(height)}h-{number(w)}z" for x, y, w in corners)
+    return Markup('<path d="{}" class="{}"/>').format(data, css)
 
 
 def mark(x: float, y: float, shape: str, css: str, title: str = "", size: float = 4.2) -> Markup:
@@ -96,17 +120,29 @@ def mark(x: float, y: float, shape: str, css: str, title: str = "", size: float 
         "square": [(-1, -1), (1, -1), (1, 1), (-1, 1)],
         "diamond": [(0, -1.35), (1.35, 0), (0, 1.35), (-1.35, 0)],
         "triangle": [(0, -1.3), (1.25, 1), (-1.25, 1)],
+        "cross": CROSS,
         "bar": [(-0.35, -1.3), (0.35, -1.3), (0.35, 1.3), (-0.35, 1.3)],
     }[shape]
     points = " ".join(f"{number(x + dx * size * 0.9)},{number(y + dy * size * 0.9)}" for dx, dy in corners)
     return Markup('<polygon points="{}" class="{}">{}</polygon>').format(points, css, about)
 
 
-def picture(width: float, height: float, parts: Iterable[Markup], label: str) -> Markup:
+class Picture(Markup):
+    """A finished picture. `width` and `height` in pixels are for whoever lays it out; a page fits it to its columns."""
+
+    width: float
+    height: float
+
+
+def picture(width: float, height: float, parts: Iterable[Markup], label: str) -> Picture:
     """The finished picture; `label` is what a screen reader says."""
-    return Markup(
-        '<svg viewBox="0 0 {} {}" role="img" aria-label="{}" preserveAspectRatio="xMidYMid meet">{}</svg>'
-    ).format(number(width), number(height), label, Markup("").join(parts))
+    drawn = Picture(
+        Markup(
+            '<svg width="{0}" height="{1}" viewBox="0 0 {0} {1}" role="img" aria-label="{2}" preserveAspectRatio="xMidYMid meet">{3}</svg>'
+        ).format(number(width), number(height), label, Markup("").join(parts))
+    )
+    drawn.width, drawn.height = width, height
+    return drawn
 
 
 def x_axis(scale: Scale, y: float, top: float, wanted: int = 4) -> Markup:

@@ -1,5 +1,4 @@
-"""A line or two as a small picture for an asset's page (a training's loss, distances of windows), drawn as SVG: matplotlib
-would cost half a second a run.
+"""A line or two as a small picture for an asset's page (a training's loss, distances of windows), drawn as SVG.
 
 Dagster shows Markdown of fewer than 1,000 characters where it stands, and hides longer ones behind a link. So the picture is
 frugal: at most `POINTS` points a line, each the mean of its share of the steps, in whole pixels relative to the one before.
@@ -7,13 +6,14 @@ frugal: at most `POINTS` points a line, each the mean of its share of the steps,
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import dagster as dg
+
+from mtac_assets.orchestration.metadata import image
 
 WIDTH, HEIGHT = 420, 150
 LEFT, RIGHT, TOP, BOTTOM = 44, 414, 8, 128
@@ -35,7 +35,7 @@ def shown(name: str, lines: Mapping[str, Series], unit: str = "step") -> dg.Meta
     drawing = draw(lines, unit)
     if drawing is None:
         return dg.MetadataValue.text("too short to draw")
-    return dg.MetadataValue.md(f"![{name}](data:image/svg+xml;base64,{base64.b64encode(drawing.encode()).decode()})")
+    return image(name, drawing)
 
 
 def series(training: Mapping[str, Any]) -> dict[str, list[tuple[float, float]]]:

@@ -17,7 +17,7 @@ from mtac_assets.spec.recipe import HIGHER_IS_BETTER
 if TYPE_CHECKING:
     from mtac_assets.spec.errors import Finding
 
-LARGEST_INLINE_PLOT = 120_000  # bytes; metadata is stored in the event log, once a materialisation
+LARGEST_INLINE = 120_000  # bytes; metadata is stored in the event log, once a materialisation
 SHORT = 12
 
 
@@ -56,15 +56,16 @@ def same_columns(asset: dg.AssetKey, columns: Iterable[str]) -> dg.TableColumnLi
 
 
 def plot(path: Path) -> dg.MetadataValue:
-    """A PNG inline. One too large for the event log is named instead of shown."""
-    return inline_plot(path.stem, path.read_bytes())
+    """An SVG file inline."""
+    return image(path.stem, path.read_text(encoding="utf-8"))
 
 
-def inline_plot(name: str, data: bytes) -> dg.MetadataValue:
-    """As `plot`, of a PNG that lies in no file."""
-    if len(data) > LARGEST_INLINE_PLOT:
-        return dg.MetadataValue.text(f"{name} has {len(data):,} bytes, too many to show here; see the report")
-    return dg.MetadataValue.md(f"![{name}](data:image/png;base64,{base64.b64encode(data).decode()})")
+def image(name: str, svg: str) -> dg.MetadataValue:
+    """An SVG inline. One too large for the event log is named instead of shown."""
+    data = svg.encode()
+    if len(data) > LARGEST_INLINE:
+        return dg.MetadataValue.text(f"{name} has {len(data):,} bytes, too many to show here")
+    return dg.MetadataValue.md(f"![{name}](data:image/svg+xml;base64,{base64.b64encode(data).decode()})")
 
 
 def file_link(path: Path) -> dg.MetadataValue:

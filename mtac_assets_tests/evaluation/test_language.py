@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -190,5 +191,10 @@ def test_the_page_and_the_picture_say_what_was_measured(made, folder, tmp_path):
     for sample in document["samples"]:
         assert sample["written"].strip()
         assert f"{sample['prompt']}<strong>{sample['written']}</strong>" in page
-    assert draw(whole, tmp_path) == ["bits_per_byte.png"]
+    assert draw(whole, tmp_path) == ["bits_per_byte.svg"]
+    plot = ElementTree.parse(tmp_path / "bits_per_byte.svg").getroot()
+    words = [each.text for each in plot.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"Bits per byte", "this model", "shares of the tokens", "all documents", *document["sources"]} <= set(words)
+    nothing = {name: {"value": None, "low": None, "high": None} for name in document["metrics"]}
+    assert draw(whole | {"metrics": nothing}, tmp_path / "nothing") == []
     json.dumps(document, allow_nan=False)

@@ -50,7 +50,7 @@ def test_a_failure_leaves_the_report_that_was_there(report: dict[str, Any], tabl
     assert [path.name for path in tmp_path.iterdir()] == ["r"]
 
 
-@pytest.mark.parametrize("name", ["report.json", "report.html", "scores.parquet", "plots/roc.png"])
+@pytest.mark.parametrize("name", ["report.json", "report.html", "scores.parquet", "plots/roc.svg"])
 def test_a_changed_byte_is_found_and_named(report: dict[str, Any], table: pa.Table, tmp_path: Path, name: str) -> None:
     write(report, table, tmp_path / "r")
     path = tmp_path / "r" / name

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mtac_assets.evaluation.svg import Markup, Scale, mark, padded, picture, text
+from mtac_assets.evaluation.svg import Markup, Scale, mark, padded, picture, segments, text
 
 numbers = st.floats(-1e6, 1e6, allow_nan=False)
 
@@ -29,3 +29,8 @@ def test_words_from_the_data_cannot_become_markup() -> None:
     assert "<script>" not in drawn
     assert "&lt;script&gt;" in drawn
     assert "a &amp; b" in drawn
+
+
+def test_segments_are_one_element_and_none_is_nothing() -> None:
+    assert segments([(0, 1, 2, 3), (4.05, 5, 4.05, 5)], "a b") == '<path d="M0 1L2 3M4 5L4 5" class="a b"/>'
+    assert segments([], "a") == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -44,9 +45,11 @@ def test_an_unchanged_world_is_ok_and_the_open_window_waits(watched: Watched, tm
     curve = read_json(watched.project.state.models / watched.champion / "training.json")["curve"]
     (*_, last) = [point["validation"]["log_loss"] for point in curve if "validation" in point]
     assert document["reference"]["validation"] == last, "shown beside the test rows, which decide"
-    picture = draw(document, tmp_path / "performance.png")
-    assert picture.read_bytes().startswith(b"\x89PNG")
-    assert picture.stat().st_size < 60_000
+    picture = draw(document, tmp_path / "performance.svg")
+    words = [each.text for each in ElementTree.parse(picture).iter("{http://www.w3.org/2000/svg}text")]
+    assert f"{watched.champion}: log loss on live labels (OK), less is better" in words
+    assert "OK (3)" in words
+    assert picture.stat().st_size < 30_000
 
 
 def test_its_numbers_are_those_of_the_rows(watched: Watched):

@@ -101,6 +101,8 @@ def test_every_partition_carries_its_own_content_digest(made: Made) -> None:
     assert model.metadata["Model ID"].value == made.line.model_id
     (report,) = _materialized(made.project, "floods/report").values()
     assert "roc auc" in str(report.metadata["metrics"].value)
+    for name in ("calibration", "roc", "pr"):
+        assert str(report.metadata[name].value).startswith(f"![{name}](data:image/svg+xml;base64,")
 
 
 def test_each_column_of_the_training_set_comes_from_the_features_column_of_its_name(made: Made) -> None:

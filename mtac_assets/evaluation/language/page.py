@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mtac_assets.evaluation.charts import source_panel
 from mtac_assets.evaluation.language.metrics import TITLES
 from mtac_assets.evaluation.page import render, yaml_text
 from mtac_assets.evaluation.style import BASELINE_LOOKS, MODEL
+from mtac_assets.evaluation.svg_file import Key, svg_file
 
 
 def language_page(report: Mapping[str, Any]) -> str:
@@ -43,23 +46,19 @@ def _verdict(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def draw(report: Mapping[str, Any], folder: Path) -> list[str]:
-    """`bits_per_byte.png`: by source, with intervals, beside the baseline. The names of the files."""
-    from matplotlib.figure import Figure
-
+    """`bits_per_byte.svg`: by source, with intervals, beside the baseline. The names of the files: none where nothing was measured."""
     folder.mkdir(parents=True, exist_ok=True)
+    own, plain = report["metrics"], report["baselines"]["unigram"]
     names = ["bits_per_byte", *(f"bits_per_byte/{source}" for source in report["sources"])]
-    shown = [name for name in names if report["metrics"][name]["value"] is not None]
-    figure = Figure(figsize=(6, 0.6 + 0.5 * max(1, len(shown))), layout="constrained")
-    axes = figure.subplots()
-    for metrics, look in ((report["metrics"], MODEL), (report["baselines"]["unigram"], BASELINE_LOOKS["base_rate"])):
-        for place, name in enumerate(shown):
-            metric = metrics[name]
-            axes.plot(metric["value"], place, look.marker, color=look.colour)
-            if metric["low"] is not None:
-                axes.plot([metric["low"], metric["high"]], [place, place], color=look.colour)
-    labels = [name.partition("/")[2] or "all documents" for name in shown]
-    axes.set_yticks(range(len(shown)), labels)
-    axes.invert_yaxis()
-    axes.set_xlabel("bits per byte (blue: this model; grey: shares of the tokens)")
-    figure.savefig(folder / "bits_per_byte.png", dpi=110)
-    return ["bits_per_byte.png"]
+    entries = [
+        (name.partition("/")[2] or "all documents", own[name], plain[name])
+        for name in names
+        if own[name]["value"] is not None
+    ]
+    if not entries:
+        return []
+    looks = (MODEL, replace(BASELINE_LOOKS["base_rate"], title="shares of the tokens"))
+    panel = source_panel("← less is better", entries, *looks)
+    legend = [Key.of(look, marked=True) for look in looks]
+    (folder / "bits_per_byte.svg").write_bytes(svg_file("Bits per byte", [panel], legend).encode())
+    return ["bits_per_byte.svg"]

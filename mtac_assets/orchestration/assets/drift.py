@@ -197,7 +197,7 @@ def _materialized(place: "RecipePlace", model: Watched, key: str, document: Mapp
             "dagster/row_count": document["rows"],
             "scores": _of_scores(document),
             "distance": curve.shown("distance", _distances(before), "window"),
-            "chart": metadata.inline_plot("drift", draw(before, f"Drift of {place.name}")),
+            "chart": metadata.image("drift", draw(before, f"Drift of {place.name}")),
             **({"distance to the threshold": round(document["ratio"], 3)} if document["ratio"] is not None else {}),
         },
     )

@@ -103,7 +103,7 @@ def _losses(judged: "Performance") -> dict[str, list[tuple[float, float]]]:
 
 
 def _metadata(judged: "Performance", document: dict[str, Any]) -> dict[str, Any]:
-    from mtac_assets.monitoring.performance_plot import picture
+    from mtac_assets.monitoring.performance_plot import performance_picture
 
     rows: Sequence[Sequence[object]] = [
         [
@@ -119,7 +119,7 @@ def _metadata(judged: "Performance", document: dict[str, Any]) -> dict[str, Any]
         "state": judged.state,
         "Model ID": judged.model_id,
         "log loss": curve.shown("log loss", _losses(judged), "window"),
-        "chart": metadata.inline_plot("performance", picture(document)),
+        "chart": metadata.image("performance", performance_picture(document)),
         "windows": metadata.table(["days", "state", "rows with label", "log loss", "ROC AUC"], rows),
         "reference": f"log loss {metadata.interval(judged.reference['metrics']['log_loss'])} on its test rows",
         **({"validation loss": judged.reference["validation"]} if judged.reference["validation"] is not None else {}),

@@ -115,7 +115,7 @@ def _record(
 
 def _report_metadata(report: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     tested = report["test"]
-    plots = {path.stem: path for path in sorted((folder / "plots").glob("*.png"))}
+    plots = {path.stem: path for path in sorted((folder / "plots").glob("*.svg"))}
     return {
         "Model ID": report["model_id"],
         "metrics": metadata.metric_table(report),

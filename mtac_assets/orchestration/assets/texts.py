@@ -1,6 +1,5 @@
 """What is made of texts before a language model is trained: scores, the tokeniser, and the training set with its mix."""
 
-import base64
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -109,13 +108,12 @@ def tokens_asset(place: "RecipePlace") -> dg.AssetsDefinition:
             resolved, _ = _resolve(context, place)
             built = build(place.project, resolved)
         manifest = built.manifest
-        drawing = base64.b64encode(picture(manifest).encode()).decode()
         yield dg.MaterializeResult(
             metadata={
                 "dagster/row_count": sum(entry["rows"] for entry in manifest["sources"]),
                 "tokens": sum(entry["tokens"] for entry in manifest["sources"]),
                 "mix": dg.MetadataValue.md("```\n" + "\n".join(lines(manifest)) + "\n```"),
-                "shares": dg.MetadataValue.md(f"![mix](data:image/svg+xml;base64,{drawing})"),
+                "shares": metadata.image("mix", picture(manifest)),
                 "content digest": manifest["digest"],
                 "folder": metadata.file_link(built.folder),
             },
