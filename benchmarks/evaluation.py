@@ -58,7 +58,7 @@ def measure() -> list[Figure]:
             at_most=1.0,
             detail=f"20 resamples, {ours:.3f} s against {plain:.3f} s",
         ),
-        Figure("plots of a report", drawing, "s", at_most=4.0, detail="five PNG below 60 kB"),
+        Figure("plots of a report", drawing, "s", at_most=0.2, detail="five SVG below 30 kB"),
         Figure(
             "promotions by noise alone",
             false_promotions("log_loss"),

@@ -32,7 +32,6 @@ LIBRARIES = (
     "sklearn.ensemble",
     "sklearn.linear_model",
     "sklearn.compose",
-    "matplotlib.figure",
     "jinja2",
 )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import dagster as dg
@@ -22,9 +21,6 @@ def project_definitions(inside: Path) -> dg.Definitions:
     """
     accepted()
     project = find_project(inside)
-    os.environ["MPLCONFIGDIR"] = str(
-        project.state.matplotlib
-    )  # the charts of monitoring are drawn in Dagster's processes
     resources = {
         SETTINGS: RunSettings(),
         MLFLOW: MlflowTracking(root=str(project.root), environment=project.environment.name),

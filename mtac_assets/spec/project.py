@@ -77,11 +77,6 @@ class State:
         return self.root / "drift"
 
     @property
-    def matplotlib(self) -> Path:
-        """Where matplotlib keeps its list of fonts, which it would write into the user's home."""
-        return self.root / "cache" / "matplotlib"
-
-    @property
     def replays(self) -> Path:
         return self.root / "replays"
 

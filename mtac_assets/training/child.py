@@ -31,7 +31,6 @@ def variables(project: Project, resolved: ResolvedRecipe) -> dict[str, str]:
         **os.environ,
         **flags.variables(resolved.recipe.training),
         "APP_ENV": project.environment.name,
-        "MPLCONFIGDIR": str(project.state.matplotlib),
         own_limit.VARIABLE: str(project.environment.limits.run_seconds),
     }
 
