@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from mtac_assets.evaluation import charts
 from mtac_assets.evaluation.metrics import METRICS
-from mtac_assets.evaluation.plots import models_of
+from mtac_assets.evaluation.plots import model_first, models_of
 from mtac_assets.evaluation.style import BASELINE_LOOKS, look_of
 from mtac_assets.evaluation.svg import Scale, padded
 from mtac_assets.evaluation.verdict import figure, signed, verdict
@@ -26,7 +26,7 @@ SLICE_CHART_WIDTH = 250
 def report_page(report: Mapping[str, Any]) -> str:
     """The page of one model's evaluation."""
     models = models_of(report)
-    curves = [(name, curve) for name, curve in report["curves"].items() if curve is not None]
+    curves = model_first(report["curves"])
     base_rate = report["test"]["positives"] / report["test"]["rows"]
     return render(
         "report.html",
@@ -34,7 +34,7 @@ def report_page(report: Mapping[str, Any]) -> str:
         verdict=verdict(report),
         models=models,
         panels=[_panel(name, models) for name in METRICS],
-        calibration=charts.calibration_chart(list(report["calibration"].items())),
+        calibration=charts.calibration_chart(model_first(report["calibration"])),
         roc=charts.ranking_chart(curves, "roc", base_rate) if curves else "",
         pr=charts.ranking_chart(curves, "pr", base_rate) if curves else "",
         by_day=charts.day_chart(report["by_day"], report["slice_reference"]) if report["by_day"] else "",

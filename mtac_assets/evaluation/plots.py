@@ -35,6 +35,12 @@ def models_of(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {"model": report["metrics"], **champion, **report["baselines"]}
 
 
+def model_first(curves: Mapping[str, Mapping[str, Any] | None]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Those that there are, the model's own before the others': a document that was read from a file has them by name."""
+    present = [(name, curve) for name, curve in curves.items() if curve is not None]
+    return sorted(present, key=lambda one: one[0] != "model")
+
+
 def _metrics(report: Mapping[str, Any]) -> str | None:
     models = models_of(report)
     panels = [
@@ -46,17 +52,19 @@ def _metrics(report: Mapping[str, Any]) -> str | None:
 
 
 def _calibration(report: Mapping[str, Any]) -> str:
-    curves = report["calibration"]
-    title = f"Calibration, {curves['model']['method']}"
-    return svg_file(title, [calibration_chart(list(curves.items()))], _keys(*curves, marked=True), zoom=ZOOM)
+    curves = model_first(report["calibration"])
+    title = f"Calibration, {report['calibration']['model']['method']}"
+    legend = _keys(*(name for name, _ in curves), marked=True)
+    return svg_file(title, [calibration_chart(curves)], legend, zoom=ZOOM)
 
 
 def _ranking(report: Mapping[str, Any], kind: str, title: str) -> str | None:
-    curves = {name: curve for name, curve in report["curves"].items() if curve is not None}
+    curves = model_first(report["curves"])
     if not curves:
         return None
     base_rate = report["test"]["positives"] / report["test"]["rows"]
-    return svg_file(title, [ranking_chart(list(curves.items()), kind, base_rate)], _keys(*curves), zoom=ZOOM)
+    legend = _keys(*(name for name, _ in curves))
+    return svg_file(title, [ranking_chart(curves, kind, base_rate)], legend, zoom=ZOOM)
 
 
 def _by_day(report: Mapping[str, Any]) -> str | None:

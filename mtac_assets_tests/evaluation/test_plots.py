@@ -51,6 +51,17 @@ def test_every_plot_is_a_small_file_with_its_title_and_its_models(report: dict[s
     assert {day["day"][5:] for day in report["by_day"]} <= set(_words(plots["by_day"]))
 
 
+def test_a_report_that_was_read_from_its_file_looks_the_same(report: dict[str, Any]) -> None:
+    read = json.loads(json.dumps(report, sort_keys=True))
+    for name in ("calibration", "roc", "pr"):
+        plot = ElementTree.fromstring(PLOTS[name](read) or "")
+        classes = [each.attrib.get("class", "") for each in plot.iter()]
+        assert [css for css in classes if css.endswith("curve")][-1] == "model curve", (
+            "drawn last, so that nothing hides it"
+        )
+        assert {css for css in classes if css.endswith("whisker")} <= {"model whisker"}
+
+
 def test_a_curve_lies_where_its_points_are(report: dict[str, Any]) -> None:
     points = [[0.0, 0.0], [0.25, 0.5], [1.0, 1.0]]
     roc = PLOTS["roc"](report | {"curves": {"model": {"roc": points, "pr": points}}})
