@@ -21,7 +21,7 @@ def commit_data(context: dg.AssetExecutionContext, project: Project, dataset: st
     Without a Git repository the data is as good as with one: the run says so and goes on. A model would not be.
     """
     from mtac_assets.provenance.git import GitError
-    from mtac_assets.provenance.record import record_data
+    from mtac_assets.provenance.record_data import record_data
 
     try:
         commit = record_data(project, dataset, keys, **_asked_by(context))

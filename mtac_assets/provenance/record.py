@@ -1,19 +1,19 @@
-"""Recording: a trained model, or one ingest run, becomes a commit of its own, written with plumbing.
+"""Recording: a trained model becomes a commit of its own, written with plumbing.
 
 Belongs here: what the commit's tree holds beside the code, and when a recording is refused. Where objects go is `store`'s
-matter, how trees are written `git`'s and `snapshot`'s, the names and reading back `refs`'.
+matter, how trees are written `git`'s and `snapshot`'s, the names and reading back `refs`', a dataset's history `record_data`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtac_assets.provenance import closure, ledger, partitions, refs
 from mtac_assets.provenance.digest import canonical_json, sha256_bytes
 from mtac_assets.provenance.document import read_object
-from mtac_assets.provenance.git import DATA, Repository
+from mtac_assets.provenance.git import Repository
 from mtac_assets.provenance.identity import compare, fingerprint_of
 from mtac_assets.provenance.image import image
 from mtac_assets.provenance.intact import PACK_LIST, REPORT_LIST, listed_files, pack_problems
@@ -102,46 +102,6 @@ def record_model(
     as_of = f" as of {summary.as_of}" if summary.as_of else ""
     commit = repository.commit(tree, parents, f"{model_id}: {resolved.name}{as_of}\n\n{summary.line()}\n")
     repository.move(refs.MODELS + model_id, commit, earlier.commit if earlier else None)
-    return commit
-
-
-def record_data(
-    project: Project,
-    dataset: str,
-    keys: Iterable[str],
-    *,
-    trigger: str = "person",
-    actor: str = "",
-    evidence: Mapping[str, Any] | None = None,
-) -> str | None:
-    """One commit on `refs/mtac/data/<dataset>` with the pointers, manifests and stamps of all partitions, after an ingest run
-    that wrote `keys`. The commit's id; None where nothing changed since the last one."""
-    repository = Repository.at(project.root)
-    folder = project.state.data / dataset
-    names = sorted(path.name for path in folder.iterdir() if path.name.endswith((".json", ".parquet.dvc")))
-    blobs = repository.blobs([(folder / name).read_bytes() for name in names])
-    with private_index(repository) as index:
-        repository.run("read-tree", "--empty", extra=index)
-        lines = "".join(f"100644 {blob}\t{dataset}/{name}\0" for name, blob in zip(names, blobs, strict=True))
-        repository.run("update-index", "-z", "--index-info", data=lines.encode(), extra=index)
-        tree = repository.text("write-tree", extra=index)
-    before = repository.resolve(DATA + dataset)
-    if before is not None and repository.resolve(f"{before}^{{tree}}") == tree:
-        return None
-    written = sorted(keys)
-    document = {
-        "schema_version": refs.SCHEMA_VERSION,
-        "dataset": dataset,
-        "partitions": written,
-        "at": clock.timestamp(),
-        "trigger": trigger,
-        "actor": actor,
-        "evidence": dict(evidence or {}),
-    }
-    span = f"{written[0]} to {written[-1]}" if len(written) > 1 else "".join(written)
-    message = f"{dataset}: {len(written)} partitions {span}\n\n{canonical_json(document).decode()}\n"
-    commit = repository.commit(tree, [before] if before else [], message)
-    repository.move(DATA + dataset, commit, before)
     return commit
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mtac_assets.provenance import ledger, record, refs
-from mtac_assets.provenance.git import DATA, GitError, Repository
+from mtac_assets.provenance.git import GitError, Repository
 from mtac_assets.provenance.record import RecordError
 from mtac_assets.provenance.store import Pointer, Store
 
@@ -195,19 +195,6 @@ def test_the_heads_of_the_ledgers_are_anchored(stocked: Any) -> None:
     )
     summary = refs.find_model(stocked.project, stocked.record())
     assert summary.ledger == {"local": {"sequence": 1, "digest": entry.digest}}
-
-
-def test_data_has_a_history_of_its_own(stocked: Any) -> None:
-    first = record.record_data(stocked.project, "sales", ["2024-01-26", "2024-01-27"])
-    assert first is not None
-    assert record.record_data(stocked.project, "sales", []) is None
-    stocked.partition("2024-01-26", "corrected")
-    second = record.record_data(stocked.project, "sales", ["2024-01-26"])
-    assert stocked.git("rev-parse", f"{second}^") == first
-    changed = stocked.git("diff", "--name-only", str(first), str(second)).splitlines()
-    assert all("2024-01-26" in name for name in changed)
-    assert len(changed) == 3
-    assert stocked.git("rev-parse", DATA + "sales") == second
 
 
 def test_two_models_differ_in_what_they_are_and_not_in_what_their_attempts_left_behind(stocked: Any) -> None:
