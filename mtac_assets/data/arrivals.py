@@ -7,8 +7,10 @@ Does not belong here: who is told and what is started (see `orchestration.trigge
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Hashable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -85,11 +87,11 @@ class Watch:
         self._dataset = dataset
         self._source = dataset.source
         self._landing = Folder(dataset.source, project.root)
+        self._folder = project.datasets()[dataset.name].parent
+        self._written = _Written(project.state.data / dataset.name)
         self._names: dict[str, str] = {}
         self._names_of: date | None = None
-        self._names_changed = False
-        self._files: dict[str, Hashable] = {}
-        self._rest: tuple[object, ...] | None = None
+        self._last: _Sight | None = None  # how all was at the last look that came to its end
         self._open: dict[str, str] = {}  # key to the reason why it is pending
         self._strange: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
@@ -98,15 +100,18 @@ class Watch:
 
         Raises SourceError where the folder cannot be listed, ContractError where the contract is at fault.
         """
-        names = self._partition_names()
-        files = self._landing.look()
-        rest = self._surroundings()
-        everything = rest is None or rest != self._rest or bool(self._names_changed)
-        asked = self._changed(files, names, everything)
-        if everything or files.keys() != self._files.keys():
+        names, files, written = self._partition_names(), self._landing.look(), self._written.look()
+        contract, last = self._contract(), self._last
+        if last is None or names is not last.names or files.keys() != last.files.keys():
             self._strange = self._sort_out(files, names)
         for key in [key for key in self._open if file_name(self._source.pattern, key) not in files]:
             del self._open[key]  # taken away again
+        if last is not None and names is last.names and written is last.written and files == last.files:
+            states = last.states
+        else:
+            states = {names[name]: (state, written.get(names[name])) for name, state in files.items() if name in names}
+        known = last.states if last is not None and contract is not None and contract == last.contract else {}
+        asked = sorted(key for key, state in states.items() if key in self._open or known.get(key) != state)
         if asked:
             reasons = pending(self._project, self._dataset, asked)
             for key in asked:
@@ -114,21 +119,12 @@ class Watch:
                     self._open[key] = reasons[key]
                 else:
                     self._open.pop(key, None)
-        self._files, self._rest, self._names_changed = files, rest, False
+        self._last = _Sight(names, files, written, contract, states)
         early, strangers = self._strange
         if not self._open:
             return Look(early=early, strangers=strangers)
-        ready, settling, known = self._part(settle, seen or {})
-        return Look(ready, settling, early, strangers, known)
-
-    def _changed(self, files: Mapping[str, Hashable], names: Mapping[str, str], everything: bool) -> list[str]:
-        if everything:
-            return sorted(names[name] for name in files if name in names)
-        if files == self._files:
-            return sorted(self._open)
-        before = self._files
-        changed = {names[name] for name, state in files.items() if before.get(name) != state and name in names}
-        return sorted(changed | self._open.keys())
+        ready, settling, still = self._part(settle, seen or {})
+        return Look(ready, settling, early, strangers, still)
 
     def _part(
         self, settle: timedelta, seen: Mapping[str, Seen]
@@ -151,7 +147,7 @@ class Watch:
         """File name to partition key, for every partition there may be today."""
         today = clock.today()
         if self._names_of != today:
-            self._names_of, self._names_changed = today, True
+            self._names_of = today
             self._names = {file_name(self._source.pattern, key): key for key in _keys(self._dataset, today)}
         return self._names
 
@@ -165,20 +161,54 @@ class Watch:
         early = tuple(sorted(name for name in others if name in coming))
         return early, tuple(sorted(name for name in others if name not in coming))
 
-    def _surroundings(self) -> tuple[object, ...] | None:
-        """State of what else decides: partitions that are there, and the contract. None while it proves nothing.
+    def _contract(self) -> tuple[FileState, ...] | None:
+        """State of the contract's files; None while it proves nothing."""
+        states = tuple(FileState.of(path) for path in sorted(self._folder.glob("*.py")))
+        return states if all(settled(state.mtime_ns) for state in states) else None
 
-        Manifests and stamps are renamed into place, which moves the folder's own time.
-        """
-        data = self._project.state.data / self._dataset.name
-        states = [FileState.find(data), *(FileState.of(path) for path in sorted(self._folder.glob("*.py")))]
-        if any(state is not None and not settled(state.mtime_ns) for state in states):
-            return None
-        return tuple(states)
 
-    @property
-    def _folder(self) -> Path:
-        return self._project.datasets()[self._dataset.name].parent
+@dataclass(frozen=True)
+class _Sight:
+    """What a look saw. `states`: key to how its file was, and what was written of it."""
+
+    names: Mapping[str, str]
+    files: Mapping[str, Hashable]
+    written: Mapping[str, object]
+    contract: tuple[FileState, ...] | None
+    states: Mapping[str, object]
+
+
+class _Written:
+    """Manifests and stamps of a dataset. They are renamed into place, which moves the folder's own time: while that stands still,
+    none is asked."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._state: FileState | None = None
+        self._states: dict[str, object] = {}
+
+    def look(self) -> Mapping[str, object]:
+        """Key to a value that changes when its manifest or stamp does; the same mapping as before while nothing has moved."""
+        state = FileState.find(self._folder)
+        if state is None:
+            self._state, self._states = None, {}
+        elif state != self._state or not settled(state.mtime_ns):
+            self._state, self._states = (state if settled(state.mtime_ns) else None), _documents(self._folder)
+        return self._states
+
+
+def _documents(folder: Path) -> dict[str, object]:
+    found: dict[str, dict[str, object]] = {}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.name.endswith(".json") or entry.name[0] == ".":
+                continue
+            with suppress(FileNotFoundError):  # gone since the listing
+                status = entry.stat()
+                # One written just now could change again and look the same: it equals nothing.
+                state = (status.st_size, status.st_ino, status.st_mtime_ns) if settled(status.st_mtime_ns) else object()
+                found.setdefault(entry.name.partition(".")[0], {})[entry.name] = state
+    return dict(found)
 
 
 def _keys(dataset: Dataset, today: date) -> Iterable[str]:

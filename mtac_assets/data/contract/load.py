@@ -32,9 +32,23 @@ class LoadedContract:
 
 
 def load_contract(dataset: Dataset, folder: Path) -> LoadedContract:
-    """Load contract.py of the dataset in `folder` and see that it can be judged by; ContractError names all that is wrong."""
-    digest = contract_digest(dataset, folder)
-    path = contract_path(dataset, folder)
+    """Load contract.py of the dataset in `folder` and see that it can be judged by; ContractError names all that is wrong. The same
+    bytes are loaded once in a process."""
+    path, digest = contract_path(dataset, folder), contract_digest(dataset, folder)
+    source = path.read_bytes()
+    known = _known.get(path)
+    if known is not None and known[0] == source and known[1].digest == digest and known[1].dataset == dataset:
+        return known[1]
+    loaded = _load(dataset, path, digest)
+    if path.read_bytes() == source:
+        _known[path] = source, loaded
+    return loaded
+
+
+_known: dict[Path, tuple[bytes, LoadedContract]] = {}  # by file: its bytes, and what came of them
+
+
+def _load(dataset: Dataset, path: Path, digest: str) -> LoadedContract:
     module = _import(path)
     schema = _schema(module, dataset, path)
     declared = {name: str(column.dtype) for name, column in schema.columns.items()}
