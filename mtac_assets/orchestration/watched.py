@@ -3,7 +3,7 @@ the two are compared. The ledger says which these are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,23 +52,29 @@ def watched_models(place: RecipePlace) -> tuple[Watched, ...]:
     from mtac_assets.promotion import under_way
 
     project = place.project
-    entries = ledger.history(project, project.environment.name, place.name)
+    all_entries = ledger.entries(project, project.environment.name)
+    statuses = ledger.statuses(all_entries)
+    entries = [entry for entry in all_entries if entry.recipe == place.name]
     serving = ledger.champion(entries, place.name)
     if serving is None or serving.model_id is None:
         return ()
-    found = {serving.model_id: _watched(project, serving.model_id, CHAMPION)}
+    found = {serving.model_id: _watched(project, serving.model_id, CHAMPION, statuses)}
     rollback, probation = place.recipe.triggers.rollback, under_way.probation(entries, place.name)
     if rollback is not None and probation is not None and probation.looks < rollback.looks:
         former = probation.predecessor
-        found[former] = _watched(project, former, "predecessor", probation.live_from)
+        found[former] = _watched(project, former, "predecessor", statuses, probation.live_from)
     for each in under_way.shadows(entries):
         if each.model_id not in found:  # a predecessor that is to be promoted again is of interest for longer
-            found[each.model_id] = _watched(project, each.model_id, "challenger", each.live_from)
+            found[each.model_id] = _watched(project, each.model_id, "challenger", statuses, each.live_from)
     return tuple(found.values())
 
 
-def _watched(project: Project, model_id: str, status: str, live_from: str = "") -> Watched:
+def _watched(
+    project: Project, model_id: str, status: str, statuses: Mapping[str, str] | None = None, live_from: str = ""
+) -> Watched:
     from mtac_assets.monitoring.scorer import open_model
     from mtac_assets.provenance import refs
 
-    return Watched(refs.find_model(project, model_id), open_model(project, model_id).resolved, status, live_from)
+    return Watched(
+        refs.find_model(project, model_id, statuses), open_model(project, model_id).resolved, status, live_from
+    )

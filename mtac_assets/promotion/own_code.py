@@ -30,7 +30,7 @@ def own_code(project: Project, summary: ModelSummary, resolved: ResolvedRecipe) 
 
 def is_own_code(project: Project, summary: ModelSummary, resolved: ResolvedRecipe) -> bool:
     """Whether the project's code, as it is now, is the one that trained the model."""
-    document = parse_object(refs.read_model_file(project, summary.model_id, "declaration.json"))
+    document = parse_object(refs.read_model_file(project, summary.model_id, "declaration.json", folder=summary.folder))
     leaves = document["leaves"] if document is not None else {}
     declared = {name: value for name, value in leaves.items() if name.startswith("code.")}
     try:

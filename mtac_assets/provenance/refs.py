@@ -99,10 +99,12 @@ def summaries(where: HasRoot) -> list[ModelSummary]:
     return list(_summaries(repository_of(where), MODELS, {}))
 
 
-def find_model(where: HasRoot, model_id: str) -> ModelSummary:
-    """One model by its full ID. Raises UnknownModelError where its reference is not there."""
+def find_model(where: HasRoot, model_id: str, statuses: Mapping[str, str] | None = None) -> ModelSummary:
+    """One model by its full ID. Raises UnknownModelError where its reference is not there. `statuses`: by the project's ledger,
+    where that was read already."""
     repository = repository_of(where)
-    statuses = _statuses(repository, where, None)
+    if statuses is None:
+        statuses = _statuses(repository, where, None)
     for summary in _summaries(repository, MODELS + model_id, statuses):
         if summary.model_id == model_id:
             return summary
