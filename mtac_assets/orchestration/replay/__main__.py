@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from mtac_assets.evaluation import launch as evaluation
 from mtac_assets.monitoring import launch as monitoring
 from mtac_assets.orchestration.replay.surroundings import AHEAD
-from mtac_assets.provenance.files import read_json, trust_times_of, write_json
+from mtac_assets.provenance.files import read_json, trust_times_of, write_atomic, write_json
 from mtac_assets.spec.collector import settle
 from mtac_assets.spec.errors import MtacError
 from mtac_assets.training import launch as training
@@ -98,6 +98,7 @@ def _play(order: dict[str, Any]) -> None:
     from mtac_assets.orchestration.replay.account import Played, account
     from mtac_assets.orchestration.replay.player import Player
 
+    write_atomic(Path(order["position"]).with_name("player.pid"), f"{os.getpid()}\n".encode())
     with _opened(order) as at:
         player = Player(
             at.project,

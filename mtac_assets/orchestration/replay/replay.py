@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -179,7 +178,6 @@ def _begin(
     command, replays = [PLAYER, str(place / "order.json")], stage.project.state.replays
     child = processes.start(root, command, place / "log.txt", replays)
     started = [child]
-    write_atomic(place / "player.pid", f"{child.pid}\n".encode())
     try:
         if forerunner:
             started.append(processes.start(checkout("ahead"), [*command, AHEAD], place / "ahead.txt", replays))
@@ -198,9 +196,9 @@ def _begin(
 def _end(started: Sequence[subprocess.Popen[str]]) -> None:
     """End these processes with all that they have started; those that have ended already are only waited for."""
     for each in started:
-        if each.poll() is None:
-            with suppress(ProcessLookupError):
-                os.killpg(each.pid, signal.SIGKILL)
+        assert each.stdin is not None
+        each.stdin.close()
+    for each in started:
         each.wait()
 
 

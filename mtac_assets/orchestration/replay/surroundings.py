@@ -25,6 +25,7 @@ from mtac_assets.spec import overrides, yaml
 from mtac_assets.spec.clock import CLOCK_VARIABLE
 from mtac_assets.spec.errors import SpecError, raise_all
 from mtac_assets.spec.project import DEFAULT_STATE, STATE_VARIABLE
+from mtac_assets.training.launchers.guard import command_line
 
 if TYPE_CHECKING:
     from mtac_assets.orchestration.replay.landing import Landing
@@ -133,13 +134,17 @@ def _write(path: Path, document: Mapping[str, Any]) -> None:
 
 
 def run_in(root: Path, arguments: Sequence[str], log: Path, replays: Path) -> subprocess.Popen[str]:
-    """`python -m ARGUMENTS` by the code of a checkout under `replays`; standard output is ours to read, standard error goes to `log`."""
+    """`python -m ARGUMENTS` by the code of a checkout under `replays`; standard output is ours to read, standard error goes to `log`.
+
+    It runs under a guard: it and all that it has started end where standard input is closed, which our own end does too. A day that was
+    begun is played again.
+    """
     with log.open("ab") as stream:
         return subprocess.Popen(
-            [sys.executable, "-m", *arguments],
+            command_line([sys.executable, "-m", *arguments], at_once=True),
             cwd=root,
             env=variables(replays),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stream,
             text=True,

@@ -8,13 +8,16 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from mtac_assets.orchestration.replay.policies import Policy, chosen
@@ -179,7 +182,7 @@ def test_an_interrupted_replay_goes_on_and_trains_nothing_twice(project: Project
     place = stage.folder / "policies" / "nightly"
     killed = threading.Thread(target=_kill_once_training, args=(place,))
     killed.start()
-    with pytest.raises(MtacError, match="ended with code -9"):
+    with pytest.raises(MtacError, match="ended with code 137"):
         play_all(stage, [nightly], lambda _: None)
     killed.join()
     said: list[str] = []
@@ -187,9 +190,40 @@ def test_an_interrupted_replay_goes_on_and_trains_nothing_twice(project: Project
     assert table(document_of(stage, [nightly])) == whole
 
 
+@pytest.mark.slow
+@pytest.mark.fault
+@pytest.mark.timeout(600)
+def test_a_replay_that_is_killed_leaves_no_process_behind(project: Project) -> None:
+    """Neither its player, nor the forerunner, nor the training that this one is at."""
+    command = [sys.executable, "-m", "mtac_assets.cli", "replay", "floods", "--policy", "nightly"]
+    killed = subprocess.Popen([*command, "--from", "2024-01-07", "--to", "2024-01-14"], cwd=project.root)
+    _wait_for_training(project.state.replays, "*/policies/nightly/")
+    assert {"ahead", "checkout"} <= {Path(at).name for at in _playing(project)}
+    killed.kill()
+    killed.wait()
+    until = time.monotonic() + 10
+    while _playing(project) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert _playing(project) == []
+
+
+def _playing(project: Project) -> list[str]:
+    """Where the processes are that work in a checkout of a replay."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if Path(process.cwd()).is_relative_to(project.state.replays.absolute()):
+                found.append(process.cwd())
+    return found
+
+
 def _kill_once_training(place: Path) -> None:
     """SIGKILL to the player as soon as the first pack is being written, by itself or by the forerunner."""
-    until = time.monotonic() + 240
-    while time.monotonic() < until and not list(place.glob("*/.mtac/models/floods-*/progress.jsonl")):
-        time.sleep(0.02)
+    _wait_for_training(place)
     os.kill(int((place / "player.pid").read_text()), signal.SIGKILL)
+
+
+def _wait_for_training(folder: Path, place: str = "") -> None:
+    until = time.monotonic() + 240
+    while time.monotonic() < until and not list(folder.glob(f"{place}[ac]*/.mtac/models/floods-*/progress.jsonl")):
+        time.sleep(0.02)
