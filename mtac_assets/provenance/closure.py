@@ -9,6 +9,7 @@ The command line, Dagster code and tracking are outside by construction, for not
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -219,19 +220,21 @@ def loaded_outside_closure(project: Project, resolved: ResolvedRecipe, modules: 
     closure = closure_of_recipe(project, resolved)
     known = set(closure.files)
     homes = (ENGINE_ROOT / ENGINE, project.root.resolve(), resolved.folder.resolve())
+    resolve = lru_cache(maxsize=None)(os.path.realpath)  # of folders: there are far fewer of them than of modules
     outside: list[str] = []
     for name, module in sorted(modules.items()):
         origin = getattr(module, "__file__", None)
         if not origin or not origin.endswith(".py"):
             continue
-        file = Path(origin).resolve()
-        if not file.is_file():
-            continue  # torch.ops and torch.classes are made in memory and only pretend to have a file
-        if file in known or not any(file.is_relative_to(home) for home in homes):
-            continue
+        above, own = os.path.split(origin)
+        file = Path(os.path.realpath(origin) if os.path.islink(origin) else os.path.join(resolve(above), own))
         # A virtual environment may lie inside the project; what it holds counts as distributions.
         if "site-packages" in file.parts or "dist-packages" in file.parts:
             continue
+        if file in known or not any(file.is_relative_to(home) for home in homes):
+            continue
+        if not file.is_file():
+            continue  # torch.ops and torch.classes are made in memory and only pretend to have a file
         outside.append(name)
     return outside
 

@@ -35,15 +35,15 @@ class FileState:
     mtime_ns: int
 
     @classmethod
-    def of(cls, path: Path) -> FileState:
-        status = path.stat()
+    def of(cls, path: Path | str) -> FileState:
+        status = os.stat(path)
         return cls(status.st_size, status.st_ino, status.st_mtime_ns)
 
     @classmethod
     def find(cls, path: Path | str) -> FileState | None:
         """As `of`; None where there is nothing."""
         try:
-            return cls.of(Path(path))
+            return cls.of(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
 
