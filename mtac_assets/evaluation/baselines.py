@@ -27,6 +27,7 @@ from mtac_assets.spec.errors import Finding
 MOST_NATIVE_CATEGORIES = 255
 RARE = 10
 MOST_NEWTON_COLUMNS = 1000  # 8 MB of second derivatives
+MOST_DENSE_NUMBERS = 1 << 24  # 128 MB: Newton's products of dense columns are faster than those of sparse ones
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +58,7 @@ def _base_rate(train: Rows, labels: np.ndarray, test: Rows, seed: int) -> np.nda
 
 
 def _logistic_regression(train: Rows, labels: np.ndarray, test: Rows, seed: int) -> np.ndarray:
+    from scipy.sparse import issparse
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression
@@ -71,6 +73,8 @@ def _logistic_regression(train: Rows, labels: np.ndarray, test: Rows, seed: int)
     )
     columns = transform.fit_transform(_stacked(train))
     few = len(transform.get_feature_names_out()) <= MOST_NEWTON_COLUMNS
+    if few and issparse(columns) and np.prod(columns.shape) <= MOST_DENSE_NUMBERS:
+        columns = columns.toarray()
     model = LogisticRegression(max_iter=1000, random_state=seed, solver="newton-cholesky" if few else "lbfgs")
     model.fit(columns, labels)
     return model.predict_proba(transform.transform(_stacked(test)))[:, 1]

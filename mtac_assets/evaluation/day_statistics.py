@@ -9,6 +9,7 @@ What belongs here: the arithmetic. What does not: resampling, intervals, and wha
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -96,52 +97,49 @@ class PairStatistic:
 class PrecisionStatistic:
     """Average precision: precision at each positive's threshold, averaged over the positives (no interpolation).
 
-    Source: as in scikit-learn's `average_precision_score`; ties share one threshold. `thresholds` float64 [K] are the
-    distinct scores of positives, descending; `positives`, `negatives`: each day's scores, ascending.
+    Source: as in scikit-learn's `average_precision_score`; ties share one threshold. The K thresholds are the distinct scores of
+    positives, descending. `positives`, `negatives`: of each row its day, and the first threshold that it reaches (K: none), int [n],
+    in the order of these thresholds.
     """
 
-    thresholds: np.ndarray
-    positives: tuple[np.ndarray, ...]
-    negatives: tuple[np.ndarray, ...]
+    threshold_count: int
+    day_count: int
+    positives: _Reaching
+    negatives: _Reaching
 
     @classmethod
     def of(cls, rows: ScoredRows) -> PrecisionStatistic:
-        of_day = [rows.day == day for day in range(rows.day_count)]
-        return cls(
-            np.unique(rows.scores[rows.labels])[::-1],
-            tuple(np.sort(rows.scores[mask & rows.labels]) for mask in of_day),
-            tuple(np.sort(rows.scores[mask & ~rows.labels]) for mask in of_day),
-        )
+        thresholds = np.unique(rows.scores[rows.labels])
+        first = len(thresholds) - np.searchsorted(thresholds, rows.scores, "right")
+        positives, negatives = (_Reaching.of(rows.day[mask], first[mask]) for mask in (rows.labels, ~rows.labels))
+        return cls(len(thresholds), rows.day_count, positives, negatives)
 
-    def _counts(self, thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Per day and threshold [D, k]: positives at it, positives at or above it, all rows at or above it."""
-        at = np.stack(
-            [np.searchsorted(s, thresholds, "right") - np.searchsorted(s, thresholds) for s in self.positives]
-        )
-        true = np.stack([len(s) - np.searchsorted(s, thresholds) for s in self.positives])
-        false = np.stack([len(s) - np.searchsorted(s, thresholds) for s in self.negatives])
-        return at.astype(float), true.astype(float), (true + false).astype(float)
-
-    def _blocks(self) -> list[np.ndarray]:
-        return [
-            self.thresholds[start : start + THRESHOLDS_AT_ONCE]
-            for start in range(0, len(self.thresholds), THRESHOLDS_AT_ONCE)
-        ]
+    def _counts(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Per day and threshold [D, k], for some thresholds after the other: positives at it, positives at or above it, all rows at or
+        above it."""
+        D = self.day_count
+        true_before, false_before = np.zeros((D, 1)), np.zeros((D, 1))
+        for start in range(0, self.threshold_count, THRESHOLDS_AT_ONCE):
+            stop = min(start + THRESHOLDS_AT_ONCE, self.threshold_count)
+            at = self.positives.counts(start, stop, D)
+            true = true_before + at.cumsum(axis=1)
+            false = false_before + self.negatives.counts(start, stop, D).cumsum(axis=1)
+            true_before, false_before = true[:, -1:], false[:, -1:]
+            yield at, true, true + false
 
     def _positives(self) -> np.ndarray:
-        return np.array([len(scores) for scores in self.positives], dtype=float)
+        return np.bincount(self.positives.day, minlength=self.day_count).astype(float)
 
     def values(self, W: np.ndarray) -> np.ndarray:
         total = np.zeros(len(W))
-        for thresholds in self._blocks():
-            at, true, above = (W @ counts for counts in self._counts(thresholds))
+        for counts in self._counts():
+            at, true, above = (W @ of_day for of_day in counts)
             total += np.einsum("rk,rk->r", at, _precision(true, above))
         return _divide(total, W @ self._positives())
 
     def derivatives(self, W: np.ndarray, values: np.ndarray) -> np.ndarray:
         total = np.zeros_like(W, dtype=float)
-        for thresholds in self._blocks():
-            day_at, day_true, day_above = self._counts(thresholds)
+        for day_at, day_true, day_above in self._counts():
             at, true, above = W @ day_at, W @ day_true, W @ day_above
             precision = _precision(true, above)
             at /= above
@@ -151,6 +149,26 @@ class PrecisionStatistic:
             total -= at @ day_above.T
         positives = self._positives()
         return _divide(total - values[:, None] * positives, np.broadcast_to((W @ positives)[:, None], W.shape))
+
+
+@dataclass(frozen=True, eq=False)
+class _Reaching:
+    """Rows by the first threshold that they reach: `day` and `first`, int [n], `first` ascending."""
+
+    day: np.ndarray
+    first: np.ndarray
+
+    @classmethod
+    def of(cls, day: np.ndarray, first: np.ndarray) -> _Reaching:
+        order = np.argsort(first, kind="stable")
+        return cls(day[order], first[order])
+
+    def counts(self, start: int, stop: int, day_count: int) -> np.ndarray:
+        """Rows of each day that reach each of the thresholds from `start` to before `stop` and none before it, float64 [D, stop - start]."""
+        k = stop - start
+        begin, end = np.searchsorted(self.first, (start, stop))
+        cells = self.day[begin:end] * k + (self.first[begin:end] - start)
+        return np.bincount(cells, minlength=day_count * k).reshape(day_count, k).astype(float)
 
 
 def _precision(true: np.ndarray, above: np.ndarray) -> np.ndarray:
