@@ -2,6 +2,7 @@
 
 With `--listen` it reads rows and fits baselines first, then waits on standard input for one line of JSON with `pack`, `out`
 and `errors` (and `champion`): what can be done while the model is trained is done by then. It ends where that is closed.
+With `--fit` it fits the baselines into the folder `--kept`, and ends.
 
 Exit codes: 0 done, 1 a pack is not what was sealed, 2 bad input. Progress goes to standard error, nothing to standard output.
 """
@@ -63,8 +64,10 @@ def main(arguments: list[str] | None = None) -> int:
         from mtac_assets.evaluation.evaluate import evaluate
 
         beforehand = None
-        if options.listen:
+        if options.listen or options.fit:
             beforehand = look(project, resolved, options.data, _say, options.kept)
+            if options.fit:
+                return 0
             line = sys.stdin.readline()
             if not line:
                 return 0
@@ -102,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--pack", type=Path, help="the model's pack")
     what.add_argument("--listen", action="store_true", help="be told the pack on standard input, when it is there")
+    what.add_argument("--fit", action="store_true", help="only fit the baselines, into the folder of --kept")
     add("--judge", action="store_true", help="no report but the numbers that gates ask for")
     add("--baseline", action="append", default=[], help="with --judge: a baseline to fit; may be given many times")
     add("--kept", type=Path, help="a folder that keeps the scores of baselines: a replay's")

@@ -19,7 +19,7 @@ from mtac_assets.provenance.files import read_json, write_json
 from mtac_assets.spec.errors import CheckFailed, Finding, MtacError
 from mtac_assets.spec.project import Project
 from mtac_assets.spec.resolved import ResolvedRecipe
-from mtac_assets.training import ahead
+from mtac_assets.training import ahead, nursery
 from mtac_assets.training.child import Overdue, attend, run_child, signal_words, variables
 
 MODULE = "mtac_assets.evaluation"
@@ -110,7 +110,7 @@ def _run(
         environment = {**variables(project, resolved), **(pipes or {})}
         limit = project.environment.limits.run_seconds
         try:
-            if begun is not None and ahead.tell(begun.child, told, last=True):
+            if begun is not None and begun.listens(told):
                 code = attend(begun.child, limit, on_note)
             else:
                 code = run_child(MODULE, arguments, project.root, environment, limit, on_note)
@@ -149,8 +149,9 @@ def prepare(project: Project, resolved: ResolvedRecipe) -> None:
 @contextmanager
 def beginning(project: Project, resolved: ResolvedRecipe) -> Iterator[Callable[[], None]]:
     """For a block that trains the model. It yields what to call once a core is spare: then a process that waits since `prepare`
-    reads the rows and fits the baselines, and `evaluate` of the same recipe goes on with it. Nothing is done where no process
-    waits, where the training takes all cores, or for a recipe of texts. Where the block raises, the process is ended."""
+    reads the rows and fits the baselines, and `evaluate` of the same recipe goes on with it. One that stays in a nursery fits them
+    into the folder of `keeping_baselines`, before its next order. Nothing is done where there is neither, where the training takes
+    all cores, or for a recipe of texts. Where the block raises, the process is ended, or its fit waited for."""
     spare = not resolved.is_language and (os.cpu_count() or 1) > resolved.recipe.training.threads
     try:
         yield lambda: _begin(project, resolved) if spare else None
@@ -160,13 +161,26 @@ def beginning(project: Project, resolved: ResolvedRecipe) -> Iterator[Callable[[
 
 
 class _Begun:
-    """One process that reads and fits, and the recipe file that it reads."""
+    """One process that reads and fits, and the recipe file that it reads. A fork does that alone, and is told no more."""
 
-    def __init__(self, child: subprocess.Popen[bytes], folder: tempfile.TemporaryDirectory[str], of: str) -> None:
+    def __init__(
+        self, child: subprocess.Popen[bytes] | nursery.Forked, folder: tempfile.TemporaryDirectory[str], of: str
+    ) -> None:
         self.child, self.of, self._folder = child, of, folder
 
+    def holds(self, of: str) -> bool:
+        """Whether it can serve the evaluation `of`, as far as it has come."""
+        return self.of == of and (isinstance(self.child, nursery.Forked) or self.child.poll() is None)
+
+    def listens(self, order: Mapping[str, str]) -> bool:
+        """Whether it has taken the order, and will end when that is done."""
+        return not isinstance(self.child, nursery.Forked) and ahead.tell(self.child, order, last=True)
+
     def dismiss(self) -> None:
-        ahead.end(self.child)
+        if isinstance(self.child, nursery.Forked):
+            self.child.wait()
+        else:
+            ahead.end(self.child)
         self._folder.cleanup()
 
 
@@ -184,8 +198,14 @@ def _begin(project: Project, resolved: ResolvedRecipe) -> None:
     folder = tempfile.TemporaryDirectory(prefix=".tmp-evaluation-", dir=project.state.runs)
     recipe = Path(folder.name) / "recipe.json"
     write_json(recipe, {"schema_version": 1, **resolved.document()})
-    arguments = ["--recipe", str(recipe), "--data", str(project.state.data), "--listen", *_keeping()]
-    child = ahead.take_listening(MODULE, arguments, project.root, variables(project, resolved))
+    arguments = ["--recipe", str(recipe), "--data", str(project.state.data), *_keeping()]
+    mothers, environment = nursery.opened(), variables(project, resolved)
+    if mothers is None or MODULE not in mothers.stay:
+        child = ahead.take_listening(MODULE, [*arguments, "--listen"], project.root, environment)
+    elif _kept is not None:
+        child = mothers.fork(MODULE, [*arguments, "--fit"], project.root, environment, piped=False)
+    else:
+        child = None
     if child is None:
         folder.cleanup()
     else:
@@ -202,7 +222,7 @@ def _take(project: Project, resolved: ResolvedRecipe, data_dir: Path | None) -> 
     if not _begun:
         return None
     begun = _begun.pop()
-    if begun.of != _of(project, resolved, data_dir) or begun.child.poll() is not None:
+    if not begun.holds(_of(project, resolved, data_dir)):
         begun.dismiss()
         return None
     return begun

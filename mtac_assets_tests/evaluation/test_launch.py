@@ -11,10 +11,11 @@ import pytest
 from mtac_assets.evaluation import launch
 from mtac_assets.evaluation.beforehand import look
 from mtac_assets.evaluation.errors import EvaluationKilled
-from mtac_assets.evaluation.launch import beginning, evaluate, prepare
+from mtac_assets.evaluation.launch import beginning, evaluate, keeping_baselines, prepare
 from mtac_assets.evaluation.report import open_report
 from mtac_assets.spec.errors import MtacError
 from mtac_assets.training import ahead
+from mtac_assets.training.nursery import nursery
 
 
 def test_the_child_writes_the_report_and_tells_of_its_progress(
@@ -68,6 +69,25 @@ def test_one_begun_while_the_model_was_trained_comes_to_the_same_report(line: An
     documents = [open_report(one).document for one in (alone, folder)]
     ours, theirs = ({name: value for name, value in one.items() if name not in MADE_AT} for one in documents)
     assert ours == theirs
+    assert not list(line.project.state.runs.glob(".tmp-*"))
+
+
+def test_one_that_stays_fits_the_baselines_beside_the_training_and_then_evaluates(line: Any, tmp_path: Path) -> None:
+    alone = evaluate(line.project, line.resolved, line.pack, out=tmp_path / "alone", on_note=lambda _: None)
+    kept = tmp_path / "kept"
+    with nursery({launch.MODULE: launch.LIBRARIES}, (launch.MODULE,)) as children, keeping_baselines(kept):
+        with beginning(line.project, line.resolved) as begin:
+            begin()
+        (begun,) = launch._begun
+        assert begun.child.wait() == 0
+        fitted, used = {path: path.stat().st_mtime_ns for path in kept.iterdir()}, children.used.cpu_seconds
+        assert len(fitted) == len(line.resolved.recipe.evaluation.baselines)
+        assert used > 0
+        folder = evaluate(line.project, line.resolved, line.pack, out=tmp_path / "begun", on_note=lambda _: None)
+        assert children.used.cpu_seconds > used
+    assert {path: path.stat().st_mtime_ns for path in kept.iterdir()} == fitted
+    assert (folder / "scores.parquet").read_bytes() == (alone / "scores.parquet").read_bytes()
+    assert not launch._begun
     assert not list(line.project.state.runs.glob(".tmp-*"))
 
 
