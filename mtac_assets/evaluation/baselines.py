@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -71,9 +72,9 @@ def _logistic_regression(train: Rows, labels: np.ndarray, test: Rows, seed: int)
     transform = ColumnTransformer(
         [("numeric", numbers, list(range(F))), ("categorical", categories, list(range(F, _width(train))))]
     )
-    columns = transform.fit_transform(_stacked(train))
-    few = len(transform.get_feature_names_out()) <= MOST_NEWTON_COLUMNS
-    if few and issparse(columns) and np.prod(columns.shape) <= MOST_DENSE_NUMBERS:
+    columns: Any = transform.fit_transform(_stacked(train))  # sparse where most of it is zero
+    few = columns.shape[1] <= MOST_NEWTON_COLUMNS
+    if few and issparse(columns) and columns.shape[0] * columns.shape[1] <= MOST_DENSE_NUMBERS:
         columns = columns.toarray()
     model = LogisticRegression(max_iter=1000, random_state=seed, solver="newton-cholesky" if few else "lbfgs")
     model.fit(columns, labels)

@@ -23,6 +23,8 @@ from mtac_assets.provenance.refs import ModelSummary
 from mtac_assets.provenance.store import Pointer, Store, StoreError
 from mtac_assets.spec.errors import Finding, raise_all
 from mtac_assets.spec.project import Project
+from mtac_assets.training.launch import MODULE
+from mtac_assets.training.nursery import forking
 
 ROOMS = "rooms"
 _FETCHES_AT_ONCE = 8
@@ -54,11 +56,20 @@ class CleanRoom:
 
 @contextmanager
 def clean_room(project: Project, summary: ModelSummary) -> Iterator[CleanRoom]:
-    """Lay out the model's commit; what the store holds of it is brought by `fill`."""
+    """Lay out the model's commit; what the store holds of it is brought by `fill`.
+
+    Where this process forks trainers (a replay's does), each room takes the place of the one before: whoever has loaded the libraries
+    for that place serves them all.
+    """
     repository = Repository.at(project.root)
     rooms = project.state.runs / ROOMS
     rooms.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"{summary.model_id}-", dir=rooms))
+    if forking(MODULE) is None:
+        folder = Path(tempfile.mkdtemp(prefix=f"{summary.model_id}-", dir=rooms))
+    else:
+        folder = rooms / "one-after-the-other"
+        shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
+        folder.mkdir()
     try:
         tree = folder / "tree"
         tree.mkdir()

@@ -2,7 +2,7 @@
 
 The room's own code runs, not ours: the trainer's command line is the contract between a model of long ago and today. Each process
 is a fork of one that has loaded the libraries alone while the room was being filled (`training.nursery`): torch is loaded once for
-a reproduction instead of once a segment, which took half of two workers' time where a training takes 5 s. Plain processes are
+a reproduction (in a replay once for all of them) instead of once a segment, which took half of two workers' time where a training takes 5 s. Plain processes are
 started where a fork would be another thing: in an environment made from the model's own lock, for a model whose recipe wants its
 libraries loaded under other variables than it recorded, and where they cannot be loaded.
 """
@@ -14,8 +14,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mtac_assets.promotion.clean_room import CleanRoom
@@ -27,18 +27,20 @@ from mtac_assets.spec.load import load_resolved
 from mtac_assets.spec.project import DEFAULT_ENVIRONMENT, ENVIRONMENT_VARIABLE, STATE_VARIABLE, find_project
 from mtac_assets.training import flags, own_limit
 from mtac_assets.training.launch import LIBRARIES, MODULE
-from mtac_assets.training.nursery import COMMON, Forked, Nursery, nursery
+from mtac_assets.training.nursery import COMMON, Forked, Nursery, forking, nursery
 
 _SHOWN_LINES = 12
 
 
 @dataclass(frozen=True)
 class Trainer:
-    """`python`: the interpreter, None for our own. `mothers`: who forks its processes, None where each is started."""
+    """`python`: the interpreter, None for our own. `mothers`: who forks its processes, None where each is started; `before`: what
+    their forks had used when it began."""
 
     room: CleanRoom
     variables: Mapping[str, str]
     mothers: Nursery | None = None
+    before: Usage = field(default_factory=Usage)
     python: Path | None = None
 
     def by(self, python: Path) -> Trainer:
@@ -48,7 +50,7 @@ class Trainer:
     @property
     def forks_used(self) -> Usage:
         """By forks that have ended: they are not this process's children, and its own account lacks them."""
-        return self.mothers.used if self.mothers is not None else Usage()
+        return self.mothers.used.since(self.before) if self.mothers is not None else Usage()
 
     def run(self, *arguments: str) -> str:
         """One call of the room's trainer; its standard output. PromotionError with its last words where it fails."""
@@ -107,9 +109,10 @@ def trainer(room: CleanRoom, *, fork: bool) -> Iterator[Trainer]:
     if not fork or not _loads_as_recorded(room):
         yield Trainer(room, variables)
         return
-    with nursery({MODULE: (*LIBRARIES, *COMMON)}) as mothers:
+    shared = forking(MODULE)
+    with nullcontext(shared) if shared is not None else nursery({MODULE: (*LIBRARIES, *COMMON)}) as mothers:
         mothers.begin(MODULE, room.root, variables)
-        yield Trainer(room, variables, mothers)
+        yield Trainer(room, variables, mothers, before=mothers.used)
 
 
 def _loads_as_recorded(room: CleanRoom) -> bool:

@@ -220,14 +220,16 @@ def loaded_outside_closure(project: Project, resolved: ResolvedRecipe, modules: 
     closure = closure_of_recipe(project, resolved)
     known = set(closure.files)
     homes = (ENGINE_ROOT / ENGINE, project.root.resolve(), resolved.folder.resolve())
-    resolve = lru_cache(maxsize=None)(os.path.realpath)  # of folders: there are far fewer of them than of modules
+    resolved_folders: dict[str, str] = {}  # there are far fewer of them than of modules
     outside: list[str] = []
     for name, module in sorted(modules.items()):
-        origin = getattr(module, "__file__", None)
+        origin: str | None = getattr(module, "__file__", None)
         if not origin or not origin.endswith(".py"):
             continue
         above, own = os.path.split(origin)
-        file = Path(os.path.realpath(origin) if os.path.islink(origin) else os.path.join(resolve(above), own))
+        if above not in resolved_folders:
+            resolved_folders[above] = os.path.realpath(above)
+        file = Path(os.path.realpath(origin) if os.path.islink(origin) else os.path.join(resolved_folders[above], own))
         # A virtual environment may lie inside the project; what it holds counts as distributions.
         if "site-packages" in file.parts or "dist-packages" in file.parts:
             continue

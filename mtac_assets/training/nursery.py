@@ -121,6 +121,7 @@ while True:
     os.dup2(stderr, 2); os.close(stderr)
     os.dup2(stdout, 1); os.close(stdout)
     break
+os.chdir(order["root"])  # the one that it began in may be another one of that name
 os.environ.clear()
 os.environ.update(order["environment"])
 sys.argv = [order["module"], *order["arguments"]]
@@ -266,7 +267,8 @@ class Nursery:
         told, tell = os.pipe()
         hearing, saying = os.pipe() if piped else (None, os.dup(2))
         reading, writing = os.pipe() if answers else (None, os.open(os.devnull, os.O_WRONLY))
-        order = json.dumps({"module": module, "arguments": list(arguments), "environment": dict(variables)}).encode()
+        told_it = {"module": module, "arguments": list(arguments), "environment": dict(variables), "root": str(root)}
+        order = json.dumps(told_it).encode()
         stays = None
         try:
             with (
@@ -343,3 +345,9 @@ def nursery(libraries: Mapping[str, Sequence[str]], stay: Collection[str] = ()) 
 def opened() -> Nursery | None:
     """The nursery that is open in this process."""
     return _open[-1] if _open else None
+
+
+def forking(module: str) -> Nursery | None:
+    """The nursery that is open in this process, where it forks the children of `module`."""
+    found = opened()
+    return found if found is not None and module in found.libraries and module not in found.stay else None

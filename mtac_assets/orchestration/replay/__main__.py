@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -24,6 +24,7 @@ from mtac_assets.provenance.files import read_json, trust_times_of, write_atomic
 from mtac_assets.spec.collector import settle
 from mtac_assets.spec.errors import MtacError
 from mtac_assets.training import launch as training
+from mtac_assets.training.child import variables
 from mtac_assets.training.nursery import COMMON, nursery
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def _opened(order: dict[str, Any]) -> Iterator[_Open]:
     from mtac_assets.orchestration.replay.library import Library
     from mtac_assets.orchestration.replay.storage import storages
     from mtac_assets.orchestration.repository import kept_repository
+    from mtac_assets.orchestration.triggers.challenger import load_any
     from mtac_assets.spec.project import find_project
 
     project = find_project()
@@ -84,12 +86,13 @@ def _opened(order: dict[str, Any]) -> Iterator[_Open]:
     landings = tuple(Landing.of(each) for each in order["landings"])
     library, position = Library(Path(order["library"])), Path(order["position"])
     home = project.state.dagster.absolute()
-    with (
-        instance(project, storages(home)) as opened,
-        nursery(CHILDREN, STAY) as children,
-        evaluation.keeping_baselines(library.baselines),
-        kept_repository(project) as repository,
-    ):
+    with nursery(CHILDREN, STAY) as children, ExitStack() as stack:
+        environment = variables(project, load_any(project, order["recipe"]))
+        for module in CHILDREN:  # they load their libraries beside all that comes before the first model
+            children.begin(module, project.root, environment)
+        opened = stack.enter_context(instance(project, storages(home)))
+        stack.enter_context(evaluation.keeping_baselines(library.baselines))
+        repository = stack.enter_context(kept_repository(project))
         settle()
         yield _Open(project, opened, repository, children, order["recipe"], first, last, landings, library, position)
 

@@ -32,7 +32,6 @@ from mtac_assets.provenance.identity import declare
 from mtac_assets.spec import clock
 from mtac_assets.spec.errors import MtacError
 from mtac_assets.spec.load import load_dataset
-from mtac_assets.training.child import variables
 
 if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
@@ -123,8 +122,6 @@ class Player:
         if resolved is None:
             return
         model_id = declare(self.project, resolved).model_id(self.recipe)
-        for module in self.children.stay:  # they load their libraries while the model is waited for
-            self.children.begin(module, self.project.root, variables(self.project, resolved))
 
         def train() -> None:
             with suppress(MtacError):
