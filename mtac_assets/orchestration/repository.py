@@ -7,6 +7,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,8 +32,14 @@ class NotLoadable(MtacError):
 
 def definitions_module(project: Project) -> str:
     """The module that the code location loads, as pyproject.toml names it."""
-    section = tomllib.loads((project.root / "pyproject.toml").read_text())["tool"]["dg"]["project"]
-    return section.get("code_location_target_module", f"{project.package}.definitions")
+    named = _target_module((project.root / "pyproject.toml").read_text())
+    return named or f"{project.package}.definitions"
+
+
+@lru_cache(maxsize=8)
+def _target_module(pyproject: str) -> str | None:
+    """The same text is parsed once a process: each run that a process executes asks."""
+    return tomllib.loads(pyproject)["tool"]["dg"]["project"].get("code_location_target_module")
 
 
 _kept: dict[Path, dg.RepositoryDefinition] = {}

@@ -14,8 +14,9 @@ import subprocess
 import time
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from mtac_assets.provenance.digest import digest_json
@@ -56,14 +57,15 @@ class Entry:
     commit: str = ""
 
     def document(self) -> dict[str, Any]:
-        """What is stored, and what the digest is over."""
-        document = asdict(self)
-        del document["commit"]
-        return document
+        """What is stored, and what the digest is over. Its `evidence` is the entry's own: not to be changed."""
+        return {name: getattr(self, name) for name in _STORED}
 
-    @property
+    @cached_property
     def digest(self) -> str:
         return digest_json(self.document())
+
+
+_STORED = tuple(name for name in Entry.__dataclass_fields__ if name != "commit")
 
 
 def append(
@@ -222,8 +224,7 @@ def read_entry(repository: Repository, commit: str) -> Entry:
 
 
 def entry_of(document: Mapping[str, Any], commit: str) -> Entry:
-    fields = {name: document.get(name) for name in Entry.__dataclass_fields__ if name != "commit"}
-    return Entry(**fields, commit=commit)  # pyright: ignore[reportArgumentType]
+    return Entry(**{name: document.get(name) for name in _STORED}, commit=commit)  # pyright: ignore[reportArgumentType]
 
 
 def _entries(repository: Repository, name: str) -> list[Entry]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from sys import intern
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 _NAMED = 3  # leaves and days named in a reason; the changes hold all of them
 
+_DATA = "data."
 MODELS_REMEMBERED = 512
 
 
@@ -256,6 +257,11 @@ class KnownModel:
     model_id: str
     leaves: Mapping[str, str]
     order: int
+
+    @cached_property
+    def data(self) -> Mapping[str, str]:
+        """`<dataset>/<key>` to the content digest that the model was trained on."""
+        return {leaf.removeprefix(_DATA): digest for leaf, digest in self.leaves.items() if leaf.startswith(_DATA)}
 
     @property
     def as_of(self) -> str:

@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mtac_assets.provenance import partitions
-from mtac_assets.provenance.plan import KnownModel, known_models
+from mtac_assets.provenance.plan import known_models
 
 if TYPE_CHECKING:
     from mtac_assets.spec.project import Project
-
-_DATA = "data."
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +29,13 @@ class Stale:
 def stale_models(project: Project, recipe: str) -> list[Stale]:
     """The recipe's models that lie in the state and were trained on content that is no longer the current one."""
     known = known_models(project, recipe)
-    now = current(project, (name for model in known for name in data_of(model)))
+    now = current(project, (name for model in known for name in model.data))
     found: list[Stale] = []
     for model in known:
-        then = data_of(model)
-        corrected = tuple(name for name, digest in then.items() if now.get(name, digest) != digest)
+        corrected = tuple(name for name, digest in model.data.items() if now.get(name, digest) != digest)
         if corrected:
             found.append(Stale(model.model_id, model.as_of, corrected))
     return found
-
-
-def data_of(model: KnownModel) -> dict[str, str]:
-    """`<dataset>/<key>` to the content digest that the model was trained on."""
-    return {leaf.removeprefix(_DATA): digest for leaf, digest in model.leaves.items() if leaf.startswith(_DATA)}
 
 
 def current(project: Project, names: Iterable[str]) -> Mapping[str, str]:

@@ -6,10 +6,10 @@ What is asked here is answered from memory where nothing changed (`remembered`),
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mtac_assets.spec.locate import locate
 from mtac_assets.spec.project import Project, load_environment
@@ -18,7 +18,12 @@ from mtac_assets.spec.resolved import ResolvedRecipe
 
 if TYPE_CHECKING:
     from mtac_assets.spec.dataset import Dataset
+    from mtac_assets.spec.reading import Inputs
     from mtac_assets.spec.recipe import Recipe
+
+_ANSWERS_KEPT = 64
+Answer = TypeVar("Answer")
+_answers: dict[tuple[object, ...], tuple[Any, Inputs]] = {}  # of this process
 
 __all__ = ["ResolvedRecipe", "check_recipe", "load_dataset", "load_environment", "load_recipe", "load_resolved"]
 
@@ -46,17 +51,27 @@ def load_recipe(
 
 def check_recipe(project: Project, name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe alone, of no date: what `mtac check` looks at. Raises SpecError as `load_recipe` does."""
-    from mtac_assets.spec.reading import read_recipe
-
     path = locate(project, name_or_path, project.recipes(), "recipe")
-    return read_recipe(project, path, overrides, needs_date=False)[0].recipe
+
+    def read() -> tuple[Recipe, Inputs]:
+        from mtac_assets.spec.reading import read_recipe
+
+        resolved, inputs = read_recipe(project, path, overrides, needs_date=False)
+        return resolved.recipe, inputs
+
+    return _once(("recipe", path, tuple(overrides)), read)
 
 
 def load_dataset(project: Project, name_or_path: str | Path) -> Dataset:
     """The dataset of that name, or in that file of the project. Raises SpecError."""
-    from mtac_assets.spec.reading import read_dataset
+    path = locate(project, name_or_path, project.datasets(), "dataset")
 
-    return read_dataset(project, locate(project, name_or_path, project.datasets(), "dataset"))
+    def read() -> tuple[Dataset, Inputs]:
+        from mtac_assets.spec.reading import read_dataset
+
+        return read_dataset(project, path)
+
+    return _once(("dataset", path), read)
 
 
 def load_resolved(path: Path, project: Project | None = None) -> ResolvedRecipe:
@@ -67,3 +82,24 @@ def load_resolved(path: Path, project: Project | None = None) -> ResolvedRecipe:
     from mtac_assets.spec.stored import read_resolved
 
     return read_resolved(path, project)
+
+
+def _once(question: tuple[object, ...], read: Callable[[], tuple[Answer, Inputs]]) -> Answer:
+    """What `read` finds valid, found once a process for as long as every file that it came from holds the same bytes: a daemon asks
+    at every look, to see an edit at once. Specs are frozen, so the answer can be shared."""
+    known = _answers.get(question)
+    if known is not None and all(_content(path) == content for path, content in known[1].items()):
+        return known[0]
+    _answers.pop(question, None)
+    answer = read()
+    _answers[question] = answer
+    for oldest in list(_answers)[:-_ANSWERS_KEPT]:
+        _answers.pop(oldest, None)
+    return answer[0]
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None

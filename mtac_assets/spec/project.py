@@ -140,7 +140,14 @@ class Project:
         return absolute.relative_to(self.root).as_posix() if absolute.is_relative_to(self.root) else str(path)
 
     def _files(self, name: str) -> dict[str, Path]:
-        return {path.parent.name: path for path in sorted(self.defs.glob(f"*/{name}"))}
+        defs = self.defs
+        if not defs.is_dir():
+            return {}
+        return {
+            folder: defs / folder / name
+            for folder in sorted(os.listdir(defs))
+            if os.path.exists(f"{defs}/{folder}/{name}")
+        }
 
 
 class _RememberedProject(Project):

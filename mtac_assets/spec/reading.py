@@ -26,12 +26,12 @@ Inputs = dict[Path, bytes]  # files by path, with their bytes as read
 _FUNCTIONS: tuple[FieldPath, ...] = (("features", "view"), ("features", "label"), ("model", "kind"))
 
 
-def read_dataset(project: Project, path: Path) -> Dataset:
-    """The dataset in the file at `path`. Raises SpecError."""
-    dataset, findings, _ = _dataset(project, path)
+def read_dataset(project: Project, path: Path) -> tuple[Dataset, Inputs]:
+    """The dataset in the file at `path`, and every file that its validity rests on. Raises SpecError."""
+    dataset, findings, inputs = _dataset(project, path)
     raise_all(SpecError, findings)
     assert dataset is not None
-    return dataset
+    return dataset, inputs
 
 
 def read_recipe(

@@ -404,3 +404,26 @@ def test_a_mix_that_names_a_dataset_and_a_task_that_nobody_wrote_is_told_of_both
     recipe = folder / "small_lm" / "recipe.yaml"
     recipe.write_text(TEXTS.replace("prosa", "prose").replace("poems", "poem"))
     assert check_recipe(project, "small_lm").evaluation.suite == ("arithmetic", "tasks:poem")
+
+
+def test_the_same_files_are_read_once_and_an_edit_of_any_is_seen_at_once(project: Project, edit: Callable[..., int]):
+    recipe, dataset = check_recipe(project, "returns"), load_dataset(project, "rain")
+    assert check_recipe(project, "returns") is recipe, "what stands in the same bytes was found valid before"
+    assert load_dataset(project, "rain") is dataset
+    assert check_recipe(project, "returns", ["training.epochs=4"]).training.epochs == 4
+
+    edit("epochs: 1", "epochs: 5")
+    edit("max: 24", "max: 25", "team/defs/rain/dataset.yaml")
+    assert check_recipe(project, "returns").training.epochs == 5
+    assert load_dataset(project, "rain").contract.rows.max == 25
+
+    for beside, fault in (("returns/features.py", "def another(rows): ..."), ("rain/contract.py", "schema = 1 +")):
+        path = project.root / "team/defs" / beside
+        kept = path.read_text()
+        path.write_text(fault)
+        assert findings(lambda: check_recipe(project, "returns")), beside
+        path.write_text(kept)
+        assert check_recipe(project, "returns").training.epochs == 5
+
+    (project.root / "team/defs/rain/dataset.yaml").unlink()
+    assert findings(lambda: check_recipe(project, "returns"))

@@ -1,11 +1,13 @@
 """Who asks for promotions in a replay: every model, once, as soon as it is trained; the gates decide, by the real jobs.
 
 The model is judged before it is rebuilt, and rebuilt only where nothing else keeps it from being promoted: a rebuild costs as much as
-a training. What another policy has rebuilt is evidence here too, for it is the same model, bit for bit.
+a training. Every segment of it, as many at a time as there are cores. What another policy has rebuilt is evidence here too, for it is the
+same model, bit for bit.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -87,7 +89,7 @@ def _ask(
     decisions = [entry for entry in entries() if entry.kind in DECISIONS]
     if not decisions or not wants_rebuild(decisions[-1]):
         return
-    run("reproduce", "reproduction", {})
+    run("reproduce", "reproduction", {"segments": "all", "workers": os.cpu_count() or 1})
     done = newest_reproduction(entries(), model.model_id)
     if done is not None and done["verdict"] == "identical":
         library.keep_reproduction(

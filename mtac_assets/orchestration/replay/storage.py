@@ -97,9 +97,12 @@ class OneFileEventLog(ConsolidatedSqliteEventLogStorage):
         """Tables that were seen; Dagster asks the database for them at each event of a check."""
         return set()
 
-    def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
+    def has_asset_key_col(self, column_name: str) -> bool:
         """Of a table that this process has made or brought up to date; Dagster asks for it at each event of an asset."""
         return column_name in AssetKeyTable.c
+
+    def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
+        return self.has_asset_key_col(column_name)
 
     def dispose(self) -> None:
         self._write_held()

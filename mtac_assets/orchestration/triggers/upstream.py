@@ -6,7 +6,7 @@ in: only what the newest model learnt from and what is there now are compared.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from mtac_assets.orchestration.triggers.challenger import request_challenger
 from mtac_assets.orchestration.triggers.surroundings import Stillness
 from mtac_assets.orchestration.triggers.tags import UPSTREAM
 from mtac_assets.provenance.plan import KnownModel, known_models
-from mtac_assets.provenance.stale import current, data_of
+from mtac_assets.provenance.stale import current
 from mtac_assets.spec.load import check_recipe
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def new_versions(project: Project, recipe: str, datasets: Sequence[str]) -> dict
 
     known = known_models(project, recipe)
     newest = max(known, key=lambda model: (model.as_of, model.order), default=None)
-    used = data_of(newest) if newest is not None else {}
+    used: Mapping[str, str] = newest.data if newest is not None else {}
     last = _last_day(project, recipe, newest) if newest is not None else ""
     now = current(project, used)
     found: dict[str, Any] = {}
