@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from mtac_assets.provenance import partitions
@@ -29,7 +30,7 @@ class Stale:
 def stale_models(project: Project, recipe: str) -> list[Stale]:
     """The recipe's models that lie in the state and were trained on content that is no longer the current one."""
     known = known_models(project, recipe)
-    now = current(project, (name for model in known for name in model.data))
+    now = current(project, chain.from_iterable(model.data for model in known))
     found: list[Stale] = []
     for model in known:
         corrected = tuple(name for name, digest in model.data.items() if now.get(name, digest) != digest)

@@ -4,6 +4,8 @@ marked as stale. It trains nothing."""
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -19,6 +21,7 @@ from mtac_assets.provenance.digest import digest_json
 if TYPE_CHECKING:
     from mtac_assets.orchestration.place import RecipePlace
     from mtac_assets.provenance.stale import Stale
+    from mtac_assets.spec.resolved import ResolvedRecipe
 
 EVERY_SECONDS = 10
 SCHEMA_VERSION = 1
@@ -72,25 +75,46 @@ def follow_up_sensor(place: RecipePlace) -> dg.SensorDefinition:
     return look
 
 
-def stale_features(place: RecipePlace) -> dict[str, str]:
+def stale_features(place: RecipePlace) -> Mapping[str, str]:
     """Day to the key that its features should have, for every day whose data is there and whose features are not, or are of
     other data, code or columns."""
     return feature_states(place)[1]
 
 
-def feature_states(place: RecipePlace) -> tuple[tuple[str, ...], dict[str, str]]:
+def feature_states(place: RecipePlace) -> tuple[tuple[str, ...], Mapping[str, str]]:
     """Days whose features are in step with the data, and those of `stale_features`. A day that looks back on a missing one is
     neither: it waits for that."""
+    from mtac_assets.provenance.keys import Lookback, features_digest
+
+    project, resolved = place.project, load_any(place.project, place.name)
+    folder = project.state.features / place.name
+    stillness = Stillness(project, datasets_of(place.recipe))
+    stillness.also([folder])
+    # Two sensors ask, each at least twice a day: what decides the features is asked anew each time, every day's files once.
+    moment = stillness.now()
+    question = (features_digest(project, resolved), Lookback.of(project, resolved), moment)
+    known = _answers.get(folder)
+    if moment is not None and known is not None and known[0] == question:
+        return known[1]
+    answer = _feature_states(place, resolved, folder)
+    _answers[folder] = (question, answer)
+    return answer
+
+
+_States = tuple[tuple[str, ...], Mapping[str, str]]
+_answers: dict[Path, tuple[object, _States]] = {}  # of this process: the last one of each recipe
+
+
+def _feature_states(place: RecipePlace, resolved: ResolvedRecipe, folder: Path) -> _States:
     from mtac_assets.data.partitions import present
     from mtac_assets.provenance.document import known_object
     from mtac_assets.provenance.keys import feature_keys
 
     project = place.project
     days = sorted(present(project.state.data, place.rows.name, project.state.cache))
-    folder = project.state.features / place.name
     ready: list[str] = []
     wanted: dict[str, str] = {}
-    for day, key in feature_keys(project, load_any(project, place.name), days).items():
+    for day, key in feature_keys(project, resolved, days).items():
         stored = known_object(folder / f"{day}.json")
         if stored is not None and stored.get("key") == key:
             ready.append(day)
