@@ -1,7 +1,7 @@
 """Who asks for promotions in a replay: every model, once, as soon as it is trained; the gates decide, by the real jobs.
 
 The model is judged before it is rebuilt, and rebuilt only where nothing else keeps it from being promoted: a rebuild costs as much as
-a training. Every segment of it, as many at a time as there are cores. What another policy has rebuilt is evidence here too, for it is the
+a training. Every segment of it, some at a time on a CPU. What another policy has rebuilt is evidence here too, for it is the
 same model, bit for bit.
 """
 
@@ -20,6 +20,7 @@ from mtac_assets.orchestration.triggers.tags import ACTOR_TAG
 from mtac_assets.promotion.reproduce import newest_reproduction, record_reproduction
 from mtac_assets.provenance import ledger, refs
 from mtac_assets.spec.errors import MtacError
+from mtac_assets.spec.load import check_recipe
 
 if TYPE_CHECKING:
     from mtac_assets.orchestration.replay.library import Library
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 ACTOR = "replay"
 DECISIONS = ("promote", "refuse")
 REPRODUCTION_GATE = "reproduction"
+MOST_AT_A_TIME = 4
 
 
 def ask_for_promotions(
@@ -41,6 +43,12 @@ def ask_for_promotions(
     for model in models:
         if not any(final(entry) and entry.model_id == model.model_id for entry in history):
             _ask(project, instance, repository, model, library)
+
+
+def _at_a_time(project: Project, recipe: str) -> int:
+    """Segments of a rebuild that are replayed at a time: as many as there are cores for, few enough for their memory; one on a GPU."""
+    training = check_recipe(project, recipe).training
+    return 1 if training.device != "cpu" else max(1, min((os.cpu_count() or 1) // training.threads, MOST_AT_A_TIME))
 
 
 def final(entry: Entry) -> bool:
@@ -89,7 +97,7 @@ def _ask(
     decisions = [entry for entry in entries() if entry.kind in DECISIONS]
     if not decisions or not wants_rebuild(decisions[-1]):
         return
-    run("reproduce", "reproduction", {"segments": "all", "workers": os.cpu_count() or 1})
+    run("reproduce", "reproduction", {"segments": "all", "workers": _at_a_time(project, recipe)})
     done = newest_reproduction(entries(), model.model_id)
     if done is not None and done["verdict"] == "identical":
         library.keep_reproduction(
