@@ -25,6 +25,12 @@ Looks = Mapping[str, Look]
 WIDTH, LEFT, RIGHT = 1000, 52, 990
 
 
+def legend_key(look: Look) -> Markup:
+    """A policy's line and mark, as every chart of the page draws them; to stand before its name."""
+    drawn = [path([(1, 6), (29, 6)], f"{look.css} curve"), mark(15, 6, look.shape, look.css)]
+    return Markup('<svg class="key" viewBox="0 0 30 12" aria-hidden="true">{}</svg>').format(Markup("").join(drawn))
+
+
 def loss_chart(policies: Policies, looks: Looks) -> Markup:
     """Live log loss by week, a line a policy; a week without labels breaks it. Nothing where no week has any."""
     weeks = sorted({week["first"] for policy in policies for week in policy["weeks"]})
@@ -80,7 +86,10 @@ def timeline(policies: Policies, looks: Looks, first: date, last: date) -> Marku
 
 
 def tradeoff(policies: Policies, looks: Looks, cost: str, title: str) -> Markup:
-    """Live log loss with its interval over a cost. A policy whose cost or loss is not known is left out; the table says so."""
+    """Live log loss with its interval over a cost. A policy whose cost or loss is not known is left out; the table says so.
+
+    The legend names the marks: cheap policies lie too close to one another to be labelled.
+    """
     known = [policy for policy in policies if policy[cost] is not None and policy["live"]["log_loss"] is not None]
     if not known:
         return Markup("")
@@ -88,23 +97,17 @@ def tradeoff(policies: Policies, looks: Looks, cost: str, title: str) -> Markup:
     losses = [policy["live"]["log_loss"] for policy in known]
     y = padded([loss[key] for loss in losses for key in ("value", "low", "high")], bottom, top)
     x = Scale(0, max(policy[cost] for policy in known) * 1.12 or 1, left, width - 10)
-    parts = [text(0, 13, "live log loss", "title"), x_axis(x, bottom, top), y_axis(y, left, width - 10)]
-    for policy, loss in zip(known, losses, strict=True):
+    parts = [
+        text(left, 13, "live log loss (less is better)", "caption"),
+        x_axis(x, bottom, top),
+        y_axis(y, left, width - 10),
+    ]
+    for policy, loss in reversed(list(zip(known, losses, strict=True))):  # the first on top, as along the days
         look, place = looks[policy["name"]], x(policy[cost])
         if loss["low"] is not None:
             parts.append(line(place, y(loss["low"]), place, y(loss["high"]), f"{look.css} whisker"))
         told = f"{policy['name']}: {loss['value']:.4f} at {policy[cost]:,g}"
         parts.append(mark(place, y(loss["value"]), look.shape, look.css, told, 5))
-        near_edge = place > width - 90
-        parts.append(
-            text(
-                place + (-9 if near_edge else 9),
-                y(loss["value"]) + 4,
-                policy["name"],
-                "label",
-                "end" if near_edge else "start",
-            )
-        )
     parts.append(text(width - 10, bottom + 30, title, "caption", "end"))
     return picture(width, bottom + 36, parts, f"live log loss over {title}")
 

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from mtac_assets.evaluation.page import render
-from mtac_assets.evaluation.replay_charts import loss_chart, timeline, tradeoff
+from mtac_assets.evaluation.replay_charts import legend_key, loss_chart, timeline, tradeoff
 from mtac_assets.evaluation.style import POLICY_LOOKS, Look
 
 
@@ -20,7 +20,7 @@ def replay_page(document: Mapping[str, Any]) -> str:
         "replay.html",
         document=document,
         policies=policies,
-        looks=looks,
+        keys={name: legend_key(look) for name, look in looks.items()},
         days=(last - first).days + 1,
         arrivals=policies[0]["arrivals"],
         losses=loss_chart(policies, looks),

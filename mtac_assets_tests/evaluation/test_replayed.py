@@ -209,6 +209,9 @@ def test_the_page_tells_all_of_it_and_stands_alone(tmp_path: Path) -> None:
         "83 became partitions",
     ):
         assert said in page
+    assert page.count('class="key"') == 3 * len(played), (
+        "the table and two legends name each policy beside its line and mark"
+    )
     assert "<b>own</b>" not in page
     assert "<script" not in page
     assert "http" not in page.replace("http-equiv", "")
