@@ -56,7 +56,7 @@ up: $(STAMP)  ## Dagster, its daemon and MLflow on loopback
 bench: $(STAMP_DEV)  ## the benchmarks, as ratios; results under benchmarks/results/
 	@$(BIN)/python -m benchmarks
 
-bench-monitoring: $(STAMP_DEV)  ## drift and the gate: error, power, speed; ticks of sensors; landing to run; replays of 300 days (an hour and a half)
+bench-monitoring: $(STAMP_DEV)  ## drift and the gate: error, power, speed; ticks of sensors; landing to run; replays of 300 days (over an hour)
 	@$(BIN)/python -m benchmarks monitoring gate monitoring_triggers landing replay
 
 bench-gpu: $(STAMP_DEV)  ## GPT-2 124M on one GPU; says so where there is none

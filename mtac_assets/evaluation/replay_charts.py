@@ -85,31 +85,36 @@ def timeline(policies: Policies, looks: Looks, first: date, last: date) -> Marku
     return picture(WIDTH, bottom + 20, parts, "trainings, promotions, refusals and alarms of each policy")
 
 
-def tradeoff(policies: Policies, looks: Looks, cost: str, title: str) -> Markup:
-    """Live log loss with its interval over a cost. A policy whose cost or loss is not known is left out; the table says so.
+def tradeoff(policies: Policies, looks: Looks, metric: str, about: str, cost: str, title: str) -> Markup:
+    """A live metric with its interval over a cost. A policy whose cost or metric is not known is left out; the table says so.
 
     The legend names the marks: cheap policies lie too close to one another to be labelled.
     """
-    known = [policy for policy in policies if policy[cost] is not None and policy["live"]["log_loss"] is not None]
+    known = [policy for policy in policies if policy[cost] is not None and _is_known(policy["live"][metric])]
     if not known:
         return Markup("")
     width, left, top, bottom = 420, 52, 26, 250
-    losses = [policy["live"]["log_loss"] for policy in known]
-    y = padded([loss[key] for loss in losses for key in ("value", "low", "high")], bottom, top)
+    values = [policy["live"][metric] for policy in known]
+    y = padded([value[key] for value in values for key in ("value", "low", "high")], bottom, top)
     x = Scale(0, max(policy[cost] for policy in known) * 1.12 or 1, left, width - 10)
     parts = [
-        text(left, 13, "live log loss (less is better)", "caption"),
+        text(left, 13, about, "caption"),
         x_axis(x, bottom, top),
         y_axis(y, left, width - 10),
     ]
-    for policy, loss in reversed(list(zip(known, losses, strict=True))):  # the first on top, as along the days
+    for policy, value in reversed(list(zip(known, values, strict=True))):  # the first on top, as along the days
         look, place = looks[policy["name"]], x(policy[cost])
-        if loss["low"] is not None:
-            parts.append(line(place, y(loss["low"]), place, y(loss["high"]), f"{look.css} whisker"))
-        told = f"{policy['name']}: {loss['value']:.4f} at {policy[cost]:,g}"
-        parts.append(mark(place, y(loss["value"]), look.shape, look.css, told, 5))
+        if value["low"] is not None:
+            parts.append(line(place, y(value["low"]), place, y(value["high"]), f"{look.css} whisker"))
+        told = f"{policy['name']}: {value['value']:.4f} at {policy[cost]:,g}"
+        parts.append(mark(place, y(value["value"]), look.shape, look.css, told, 5))
     parts.append(text(width - 10, bottom + 30, title, "caption", "end"))
-    return picture(width, bottom + 36, parts, f"live log loss over {title}")
+    return picture(width, bottom + 36, parts, f"{about} over {title}")
+
+
+def _is_known(metric: Mapping[str, Any] | None) -> bool:
+    """None where no row was served; its value is None where it is not defined, as ROC AUC is where all labels are the same."""
+    return metric is not None and metric["value"] is not None
 
 
 def _unbroken(weeks: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:

@@ -10,6 +10,9 @@ from mtac_assets.evaluation.page import render
 from mtac_assets.evaluation.replay_charts import legend_key, loss_chart, timeline, tradeoff
 from mtac_assets.evaluation.style import POLICY_LOOKS, Look
 
+LIVE = (("log_loss", "live log loss (less is better)"), ("roc_auc", "live ROC AUC (more is better)"))
+COSTS = (("trainings_count", "trainings"), ("cpu_seconds", "CPU seconds of training"))
+
 
 def replay_page(document: Mapping[str, Any]) -> str:
     """The page; `document` as `replayed.replay_document` makes it."""
@@ -25,8 +28,7 @@ def replay_page(document: Mapping[str, Any]) -> str:
         arrivals=policies[0]["arrivals"],
         losses=loss_chart(policies, looks),
         timeline=timeline(policies, looks, first, last),
-        by_trainings=tradeoff(policies, looks, "trainings_count", "trainings"),
-        by_seconds=tradeoff(policies, looks, "cpu_seconds", "CPU seconds of training"),
+        tradeoffs=[tradeoff(policies, looks, *metric, *cost) for metric in LIVE for cost in COSTS],
         sentence=_parts(document["says"]),
         refusals=[(policy["name"], _refusals(policy)) for policy in policies],
     )

@@ -212,6 +212,9 @@ def test_the_page_tells_all_of_it_and_stands_alone(tmp_path: Path) -> None:
     assert page.count('class="key"') == 3 * len(played), (
         "the table and two legends name each policy beside its line and mark"
     )
+    for metric in ("live log loss (less is better)", "live ROC AUC (more is better)"):
+        for cost in ("trainings", "CPU seconds of training"):
+            assert f'aria-label="{metric} over {cost}"' in page
     assert "<b>own</b>" not in page
     assert "<script" not in page
     assert "http" not in page.replace("http-equiv", "")
@@ -224,3 +227,13 @@ def test_no_labelled_day_is_a_page_too() -> None:
     found = replay_document("flights", [(policy("never"), empty, nothing)], BOOTSTRAP)
     assert "nothing can be said" in found["says"]
     assert "No day was served" in replay_page(found)
+
+
+def test_labels_of_one_class_have_a_loss_and_no_roc_auc() -> None:
+    rows = served(9, 0.5)
+    one_class = Served(rows.day, np.zeros_like(rows.label), rows.score)
+    found = replay_document("flights", [(policy("never"), account(2, 9), one_class)], BOOTSTRAP)
+    assert found["policies"][0]["live"]["roc_auc"]["value"] is None
+    page = replay_page(found)
+    assert "live log loss (less is better) over trainings" in page
+    assert "live ROC AUC (more is better) over" not in page
